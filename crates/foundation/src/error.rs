@@ -51,7 +51,7 @@ pub struct Error {
     pub code: &'static str,
     /// Names the thing, the place and the mend.
     pub message: String,
-    pub details: Map<String, Value>,
+    pub details: Box<Map<String, Value>>,
     /// Seconds after which a retry makes sense (429, 503).
     pub retry_after: Option<u32>,
     source: Option<Box<dyn StdError + Send + Sync>>,
@@ -63,7 +63,7 @@ impl Error {
             kind,
             code,
             message: message.into(),
-            details: Map::new(),
+            details: Box::default(),
             retry_after: None,
             source: None,
         }

@@ -48,7 +48,7 @@ impl DatabaseUrl {
         if !rest.is_empty() {
             url.query_pairs_mut().extend_pairs(&rest);
         }
-        let mut config: Config = url.as_str().parse().map_err(|error| format!("{}", chain(&error)))?;
+        let mut config: Config = url.as_str().parse().map_err(|error| chain(&error).to_string())?;
         if config.get_dbname().is_none() && config.get_user().is_none() {
             return Err(
                 "names neither a user nor a database; the form is postgres://user:password@host:5432/database".into(),
