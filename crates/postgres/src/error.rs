@@ -17,6 +17,14 @@ pub fn translate(doing: &'static str, error: tokio_postgres::Error) -> Error {
         return Error::unavailable("DATABASE_TIMEOUT", "The database took too long; try again in a moment")
             .caused_by(error);
     }
+    if error.code() == Some(&SqlState::CHARACTER_NOT_IN_REPERTOIRE) {
+        return Error::new(
+            Kind::Invalid,
+            "INVALID_TEXT",
+            "Text may not contain the character U+0000",
+        )
+        .caused_by(error);
+    }
     if let Some(db) = error.as_db_error() {
         let told = format!("{doing}: {} ({})", db.message(), db.code().code());
         return Error::internal(told, error);
