@@ -1,0 +1,97 @@
+//! Schema `links`. Deployments that exist already have `links.links` and `links.clicks`; their rows are kept, which is why
+//! the constraints on old tables are NOT VALID: they hold for every row written from now on.
+
+use postgres_chassis::{Migration, Migrations};
+
+pub const MIGRATIONS: Migrations = Migrations {
+    schema: "links",
+    steps: &[
+        Migration {
+            name: "0001_links",
+            sql: "
+                -- 48 random bits in the URL alphabet; the unique constraint catches the rest.
+                create or replace function links.random_slug() returns text language sql volatile as $$
+                    select translate(substr(encode(uuid_send(gen_random_uuid()), 'base64'), 1, 8), '+/', '-_')
+                $$;
+                create table if not exists links.links (
+                    id uuid primary key default gen_random_uuid(),
+                    user_id uuid,
+                    slug text not null unique,
+                    target_url text not null,
+                    title text,
+                    description text,
+                    clicks int not null default 0,
+                    is_active bool not null default true,
+                    metadata jsonb not null default '{}',
+                    created_at timestamptz not null default now(),
+                    updated_at timestamptz not null default now()
+                );
+                alter table links.links
+                    alter column id set default gen_random_uuid(),
+                    alter column slug set default links.random_slug(),
+                    alter column clicks set default 0,
+                    alter column is_active set default true,
+                    add constraint links_slug_form check (slug ~ '^[A-Za-z0-9._~-]{1,128}$') not valid,
+                    add constraint links_target_url_form
+                        check (length(target_url) <= 8192 and target_url ~* '^https?://[^[:space:][:cntrl:]]+$') not valid;
+                create index if not exists links_user on links.links (user_id, created_at desc);
+
+                create function links.touch() returns trigger language plpgsql as $$
+                begin
+                    new.updated_at := now();
+                    return new;
+                end $$;
+                create trigger links_touch before update of slug, target_url, title, description, is_active, metadata
+                    on links.links for each row execute function links.touch();
+            ",
+        },
+        Migration {
+            name: "0002_clicks",
+            sql: "
+                create table if not exists links.clicks (
+                    id uuid primary key default gen_random_uuid(),
+                    link_id uuid not null references links.links (id) on delete cascade,
+                    ip_address inet,
+                    user_agent text,
+                    referer text,
+                    country varchar(2),
+                    clicked_at timestamptz not null default now()
+                );
+                create index if not exists clicks_link on links.clicks (link_id, clicked_at desc);
+            ",
+        },
+        Migration {
+            name: "0003_redirect_notifications",
+            sql: "
+                -- Tells every copy which slugs to look up again: comma-separated, or '*' where there are too many to name.
+                create function links.notify_slugs(slugs text[]) returns void language plpgsql as $$
+                begin
+                    perform pg_notify('portico_links',
+                        case when cardinality(slugs) > 50 then '*' else array_to_string(slugs, ',') end);
+                end $$;
+                create function links.notify_inserted() returns trigger language plpgsql as $$
+                begin
+                    perform links.notify_slugs(array(select slug from fresh limit 51));
+                    return null;
+                end $$;
+                create function links.notify_deleted() returns trigger language plpgsql as $$
+                begin
+                    perform links.notify_slugs(array(select slug from gone limit 51));
+                    return null;
+                end $$;
+                create function links.notify_updated() returns trigger language plpgsql as $$
+                begin
+                    perform links.notify_slugs(array[old.slug, new.slug]);
+                    return null;
+                end $$;
+                create trigger links_notify_inserted after insert on links.links
+                    referencing new table as fresh for each statement execute function links.notify_inserted();
+                create trigger links_notify_deleted after delete on links.links
+                    referencing old table as gone for each statement execute function links.notify_deleted();
+                -- Counting clicks changes none of these.
+                create trigger links_notify_updated after update of slug, target_url, is_active on links.links
+                    for each row when (old is distinct from new) execute function links.notify_updated();
+            ",
+        },
+    ],
+};
