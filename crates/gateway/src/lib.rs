@@ -3,3 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod model;
+mod address;
+mod canonical;
+mod index;
+mod rule;
