@@ -66,7 +66,9 @@ impl Strategy {
     /// # Errors
     /// An excluded range is no range.
     pub fn compile(strategy: Option<&crate::model::middleware::IpStrategy>) -> Result<Self, String> {
-        let Some(strategy) = strategy else { return Ok(Self::Peer) };
+        let Some(strategy) = strategy else {
+            return Ok(Self::Peer);
+        };
         if let Some(depth) = strategy.depth.filter(|depth| *depth > 0) {
             return Ok(Self::Depth(usize::try_from(depth).unwrap_or(usize::MAX)));
         }
@@ -126,7 +128,9 @@ mod tests {
     use super::*;
 
     fn inside(net: &str, address: &str) -> bool {
-        Net::parse(net).expect("range").contains(address.parse().expect("address"))
+        Net::parse(net)
+            .expect("range")
+            .contains(address.parse().expect("address"))
     }
 
     #[test]

@@ -37,7 +37,9 @@ impl Index {
                     for host in hosts {
                         match host {
                             Matcher::Host(name) => index.hosts.entry(name.clone()).or_default().add(rank, &paths),
-                            Matcher::HostBelow(suffix) => index.below.entry(suffix.clone()).or_default().add(rank, &paths),
+                            Matcher::HostBelow(suffix) => {
+                                index.below.entry(suffix.clone()).or_default().add(rank, &paths)
+                            }
                             _ => unreachable!("only host matchers were asked for"),
                         }
                     }
@@ -51,8 +53,14 @@ impl Index {
     /// The rank of the first rule that matches.
     pub fn find(&self, target: &Target<'_>) -> Option<usize> {
         let mut best = None;
-        let below = target.host.find('.').and_then(|dot| self.below.get(&target.host[dot..]));
-        for paths in [self.hosts.get(target.host), below, Some(&self.any)].into_iter().flatten() {
+        let below = target
+            .host
+            .find('.')
+            .and_then(|dot| self.below.get(&target.host[dot..]));
+        for paths in [self.hosts.get(target.host), below, Some(&self.any)]
+            .into_iter()
+            .flatten()
+        {
             paths.search(&self.rules, target, &mut best);
         }
         best
@@ -100,7 +108,11 @@ impl Paths {
         }
         for &length in &self.prefix_lengths {
             let Some(prefix) = target.path.get(..length) else {
-                if length > target.path.len() { break } else { continue };
+                if length > target.path.len() {
+                    break;
+                } else {
+                    continue;
+                };
             };
             if let Some(ranks) = self.prefixes.get(prefix) {
                 ask(ranks);

@@ -2,8 +2,31 @@
 //! services; a listener that canonicalises once; upstreams in the same process or behind a connection pool.
 #![forbid(unsafe_code)]
 
-pub mod model;
 mod address;
+mod answer;
+mod api;
+mod build;
+pub mod builtin;
 mod canonical;
+mod compile;
+mod exchange;
+mod forwarded;
+mod gateway;
 mod index;
+mod listener;
+mod meter;
+mod middleware;
+pub mod model;
+mod provider;
 mod rule;
+mod service;
+pub mod settings;
+mod shared;
+mod snapshot;
+mod state;
+
+pub use address::Net;
+pub use builtin::{At, Builtin, Rate};
+pub use gateway::{Control, Gateway, Inputs, open};
+pub use rule::Syntax;
+pub use settings::{Admin, EntryPoint, Settings};

@@ -80,7 +80,12 @@ impl Dynamic {
             join(&mut ours.routers, theirs.routers, "router", &mut twice);
             join(&mut ours.services, theirs.services, "service", &mut twice);
             join(&mut ours.middlewares, theirs.middlewares, "middleware", &mut twice);
-            join(&mut ours.servers_transports, theirs.servers_transports, "serversTransport", &mut twice);
+            join(
+                &mut ours.servers_transports,
+                theirs.servers_transports,
+                "serversTransport",
+                &mut twice,
+            );
         }
         if let Some(theirs) = other.tls {
             let ours = self.tls.get_or_insert_default();

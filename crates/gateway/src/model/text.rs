@@ -49,7 +49,12 @@ fn from_yaml(source: &Arc<str>, node: &MarkedYaml<'_>) -> Result<Node, Mistake> 
             None => Value::Null,
         },
         YamlData::Representation(text, ..) => Value::Text(text.to_string()),
-        YamlData::Sequence(items) => Value::List(items.iter().map(|item| from_yaml(source, item)).collect::<Result<_, _>>()?),
+        YamlData::Sequence(items) => Value::List(
+            items
+                .iter()
+                .map(|item| from_yaml(source, item))
+                .collect::<Result<_, _>>()?,
+        ),
         YamlData::Mapping(entries) => {
             let mut map = Vec::with_capacity(entries.len());
             for (key, value) in entries {
@@ -61,7 +66,9 @@ fn from_yaml(source: &Arc<str>, node: &MarkedYaml<'_>) -> Result<Node, Mistake> 
             Value::Map(map)
         }
         YamlData::Tagged(_, inner) => return from_yaml(source, inner),
-        YamlData::Alias(_) | YamlData::BadValue => return Err(mistake(source, place.line, "this value cannot be read")),
+        YamlData::Alias(_) | YamlData::BadValue => {
+            return Err(mistake(source, place.line, "this value cannot be read"));
+        }
     };
     Ok(Node { place, value })
 }
@@ -139,7 +146,11 @@ fn from_json(place: &Place, value: serde_json::Value) -> Node {
         Json::Number(value) => Value::Text(value.to_string()),
         Json::String(value) => Value::Text(value),
         Json::Array(items) => Value::List(items.into_iter().map(|item| from_json(place, item)).collect()),
-        Json::Object(map) => Value::Map(map.into_iter().map(|(key, value)| (key, from_json(place, value))).collect()),
+        Json::Object(map) => Value::Map(
+            map.into_iter()
+                .map(|(key, value)| (key, from_json(place, value)))
+                .collect(),
+        ),
     };
     Node {
         place: place.clone(),
@@ -214,7 +225,11 @@ mod tests {
 
     #[test]
     fn yaml_and_toml_read_alike_and_keys_have_no_case() {
-        let from_yaml = yaml("a.yml", "http:\n  ROUTERS:\n    r: {rule: 'Host(`a.test`)', priority: 7}\n").expect("yaml");
+        let from_yaml = yaml(
+            "a.yml",
+            "http:\n  ROUTERS:\n    r: {rule: 'Host(`a.test`)', priority: 7}\n",
+        )
+        .expect("yaml");
         let from_toml = toml("a.toml", "[http.routers.r]\nrule = 'Host(`a.test`)'\npriority = 7\n").expect("toml");
         let a = Dynamic::read(&from_yaml).expect("valid");
         let b = Dynamic::read(&from_toml).expect("valid");
@@ -225,7 +240,11 @@ mod tests {
 
     #[test]
     fn a_mistake_says_file_line_key_and_what_was_meant() {
-        let node = yaml("d/two.yml", "http:\n  routers:\n    two:\n      rule: x\n      priorty: 5\n").expect("yaml");
+        let node = yaml(
+            "d/two.yml",
+            "http:\n  routers:\n    two:\n      rule: x\n      priorty: 5\n",
+        )
+        .expect("yaml");
         let mistakes = Dynamic::read(&node).expect_err("misspelt");
         let text = mistakes[0].to_string();
         assert_eq!(
@@ -243,7 +262,12 @@ mod tests {
         let mut root = fresh(&place);
         put(&mut root, "http.routers.r.rule", RULE, &place);
         put(&mut root, "http.routers.r.tls", "true", &place);
-        put(&mut root, "http.services.s.loadbalancer.servers[0].url", "http://x", &place);
+        put(
+            &mut root,
+            "http.services.s.loadbalancer.servers[0].url",
+            "http://x",
+            &place,
+        );
         let dynamic = Dynamic::read(&root).expect("valid");
         let http = dynamic.http.expect("http");
         assert!(http.routers.expect("routers")["r"].tls.is_some());

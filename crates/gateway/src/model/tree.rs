@@ -316,7 +316,10 @@ pub fn table<'a>(node: &'a Node, reader: &mut Reader) -> Option<Option<&'a [(Str
 
 /// Keys are compared in lower case; our field names have underscores besides.
 pub fn plain(key: &str) -> String {
-    key.chars().filter(|c| *c != '_').map(|c| c.to_ascii_lowercase()).collect()
+    key.chars()
+        .filter(|c| *c != '_')
+        .map(|c| c.to_ascii_lowercase())
+        .collect()
 }
 
 pub fn camel(field: &str) -> String {
@@ -341,7 +344,8 @@ mod tests {
 
     #[test]
     fn periods_are_read_as_go_writes_them() {
-        let check = |text: &str, ms: Option<u128>| assert_eq!(Period::parse(text).map(|p| p.0.as_millis()), ms, "{text}");
+        let check =
+            |text: &str, ms: Option<u128>| assert_eq!(Period::parse(text).map(|p| p.0.as_millis()), ms, "{text}");
         check("300ms", Some(300));
         check("1m30s", Some(90_000));
         check("1.5h", Some(5_400_000));

@@ -28,10 +28,29 @@ impl Syntax {
 }
 
 const V3_NAMES: [&str; 11] = [
-    "Host", "HostRegexp", "Path", "PathPrefix", "PathRegexp", "Method", "Header", "HeaderRegexp", "Query", "QueryRegexp", "ClientIP",
+    "Host",
+    "HostRegexp",
+    "Path",
+    "PathPrefix",
+    "PathRegexp",
+    "Method",
+    "Header",
+    "HeaderRegexp",
+    "Query",
+    "QueryRegexp",
+    "ClientIP",
 ];
 const V2_NAMES: [&str; 10] = [
-    "Host", "HostHeader", "HostRegexp", "Path", "PathPrefix", "Method", "Headers", "HeadersRegexp", "Query", "ClientIP",
+    "Host",
+    "HostHeader",
+    "HostRegexp",
+    "Path",
+    "PathPrefix",
+    "Method",
+    "Headers",
+    "HeadersRegexp",
+    "Query",
+    "ClientIP",
 ];
 
 /// # Errors
@@ -44,7 +63,12 @@ pub fn compile(text: &str, syntax: Syntax) -> Result<Rule, String> {
 }
 
 fn lower(expression: &Expression, syntax: Syntax) -> Result<Rule, String> {
-    let all = |parts: &[Expression]| parts.iter().map(|part| lower(part, syntax)).collect::<Result<Vec<_>, _>>();
+    let all = |parts: &[Expression]| {
+        parts
+            .iter()
+            .map(|part| lower(part, syntax))
+            .collect::<Result<Vec<_>, _>>()
+    };
     match expression {
         Expression::And(parts) => all(parts).map(Rule::And),
         Expression::Or(parts) => all(parts).map(Rule::Or),
@@ -68,7 +92,10 @@ fn v3(name: &str, arguments: &[String]) -> Result<Rule, String> {
     let name = known(name, &V3_NAMES)?;
     let one = || match arguments {
         [one] => Ok(one.as_str()),
-        _ => Err(format!("{name} takes one argument, not {}; join matchers with ||", arguments.len())),
+        _ => Err(format!(
+            "{name} takes one argument, not {}; join matchers with ||",
+            arguments.len()
+        )),
     };
     let two = || match arguments {
         [key, value] => Ok((key.as_str(), value.as_str())),
@@ -113,12 +140,16 @@ fn v2(name: &str, arguments: &[String]) -> Result<Rule, String> {
     };
     Ok(match name {
         "Host" | "HostHeader" => Rule::Or(each(&host)?),
-        "HostRegexp" => Rule::Or(each(&|text| template(text, "[^.]+", true, true).map(Matcher::HostRegexp))?),
+        "HostRegexp" => Rule::Or(each(&|text| {
+            template(text, "[^.]+", true, true).map(Matcher::HostRegexp)
+        })?),
         "Path" => Rule::Or(each(&|text| path_template(name, text, true))?),
         "PathPrefix" => Rule::Or(each(&|text| path_template(name, text, false))?),
         "Method" => Rule::Or(each(&|text| Ok(Matcher::Method(text.to_ascii_uppercase())))?),
         "Headers" => pair().map(|(key, value)| Rule::Match(Matcher::Header(key, value.to_owned())))?,
-        "HeadersRegexp" => pair().and_then(|(key, value)| Ok(Rule::Match(Matcher::HeaderRegexp(key, regex(value)?))))?,
+        "HeadersRegexp" => {
+            pair().and_then(|(key, value)| Ok(Rule::Match(Matcher::HeaderRegexp(key, regex(value)?))))?
+        }
         "Query" => Rule::And(each(&|text| {
             let (key, value) = text.split_once('=').unwrap_or((text, ""));
             Ok(Matcher::QueryFirst(key.to_owned(), value.to_owned()))
@@ -132,7 +163,9 @@ fn host(text: &str) -> Result<Matcher, String> {
         return Err("Host needs a name".into());
     }
     if !text.is_ascii() {
-        return Err(format!("'{text}' has characters outside ASCII; write the name in punycode (xn--…)"));
+        return Err(format!(
+            "'{text}' has characters outside ASCII; write the name in punycode (xn--…)"
+        ));
     }
     let name = text.to_ascii_lowercase();
     let name = name.strip_suffix('.').unwrap_or(&name).to_owned();
@@ -207,8 +240,13 @@ mod tests {
 
     fn check(rule: &str, syntax: Syntax, url: &str, expected: bool) {
         let (host, rest) = url.split_once('/').expect("host/path");
-        let (path, query) = rest.split_once('?').map_or((rest, None), |(path, query)| (path, Some(query)));
-        let headers = HeaderMap::from_iter([(HeaderName::from_static("x-kind"), http::HeaderValue::from_static("blue"))]);
+        let (path, query) = rest
+            .split_once('?')
+            .map_or((rest, None), |(path, query)| (path, Some(query)));
+        let headers = HeaderMap::from_iter([(
+            HeaderName::from_static("x-kind"),
+            http::HeaderValue::from_static("blue"),
+        )]);
         let target = Target {
             host,
             path: &format!("/{path}"),
@@ -250,12 +288,26 @@ mod tests {
     #[test]
     fn wrong_rules_are_refused() {
         let wrong = [
-            "Hots(`a`)", "Host(`a`, `b`)", "Host(``)", "Host()", "PathPrefix(`x`)", "Path(``)", "HostRegexp(`(`)",
-            "ClientIP(`300.1.1.1`)", "Host(`bücher.test`)", "Header(`X-A`)", "Headers(`X-A`, `b`)", "",
+            "Hots(`a`)",
+            "Host(`a`, `b`)",
+            "Host(``)",
+            "Host()",
+            "PathPrefix(`x`)",
+            "Path(``)",
+            "HostRegexp(`(`)",
+            "ClientIP(`300.1.1.1`)",
+            "Host(`bücher.test`)",
+            "Header(`X-A`)",
+            "Headers(`X-A`, `b`)",
+            "",
         ];
         for rule in wrong {
             assert!(compile(rule, Syntax::V3).is_err(), "{rule}");
         }
-        assert!(compile("Hots(`a`)", Syntax::V3).expect_err("unknown").contains("did you mean Host"));
+        assert!(
+            compile("Hots(`a`)", Syntax::V3)
+                .expect_err("unknown")
+                .contains("did you mean Host")
+        );
     }
 }

@@ -75,7 +75,9 @@ impl Matcher {
             }
             Self::Query(key, text) => values(target.query, key).any(|value| value == text.as_str()),
             Self::QueryRegexp(key, regex) => values(target.query, key).any(|value| regex.is_match(&value)),
-            Self::QueryFirst(key, text) => values(target.query, key).next().is_some_and(|value| value == text.as_str()),
+            Self::QueryFirst(key, text) => values(target.query, key)
+                .next()
+                .is_some_and(|value| value == text.as_str()),
             Self::ClientIp(net) => net.contains(target.peer),
         }
     }

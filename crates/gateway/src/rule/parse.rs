@@ -93,7 +93,10 @@ impl Parser<'_> {
 
     fn call(&mut self) -> Result<Expression, String> {
         self.space();
-        let end = self.rest().find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(self.rest().len());
+        let end = self
+            .rest()
+            .find(|c: char| !c.is_ascii_alphanumeric())
+            .unwrap_or(self.rest().len());
         let name = self.rest()[..end].to_owned();
         if name.is_empty() {
             return Err(self.expected("a matcher such as Host(`…`)"));
@@ -181,7 +184,17 @@ mod tests {
 
     #[test]
     fn what_is_no_rule_says_where() {
-        for text in ["", "Host(`a`) &&", "(Host(`a`)", "Host('a')", "Host(a)", "Host(`a`) & Path(`/`)", "Host", "Host(`a`", "&& A(`x`)"] {
+        for text in [
+            "",
+            "Host(`a`) &&",
+            "(Host(`a`)",
+            "Host('a')",
+            "Host(a)",
+            "Host(`a`) & Path(`/`)",
+            "Host",
+            "Host(`a`",
+            "&& A(`x`)",
+        ] {
             assert!(parse(text).is_err(), "{text}");
         }
         assert!(parse(&"(".repeat(10_000)).is_err());

@@ -1,0 +1,441 @@
+//! One middleware or service of the model to what runs.
+
+use crate::{
+    address::{Net, Strategy as IpStrategy},
+    build::{Builder, qualify, split},
+    exchange::Retry,
+    listener::tls,
+    middleware::{
+        Middleware,
+        breaker::Breaker,
+        headers::Headers,
+        in_flight::InFlight,
+        ip_allow::IpAllow,
+        jwt::Jwt,
+        limit::{Form, Limit, Source},
+        path::Change,
+        redirect::Redirect,
+    },
+    model::{self, Period, middleware::SourceCriterion},
+    service::{
+        Child, Mirror, Mirroring, Upstream, Weighted,
+        balancer::{Balancer, Server, Strategy},
+        health::Checks,
+        pool::{Pool, Transport},
+        sticky::{self, Sticky},
+    },
+};
+use http::{HeaderName, HeaderValue, Uri};
+use regex::Regex;
+use std::{sync::Mutex, time::Duration};
+
+/// A middleware by its qualified name, chains laid flat. `above` are the chains it is in.
+pub fn middleware(
+    builder: &mut Builder<'_>,
+    qualified: &str,
+    above: &mut Vec<String>,
+) -> Result<Vec<Middleware>, String> {
+    let (name, provider) = split(qualified);
+    let configs = builder.configs;
+    let config = configs
+        .get(provider)
+        .and_then(|config| config.http.as_ref()?.middlewares.as_ref()?.get(name));
+    let config = config.ok_or_else(|| format!("the middleware '{qualified}' does not exist"))?;
+    if above.iter().any(|name| name == qualified) {
+        return Err(format!("the chain '{qualified}' leads back to itself"));
+    }
+    if let Some(chain) = &config.chain {
+        above.push(qualified.to_owned());
+        let mut flat = Vec::new();
+        for name in chain.middlewares.iter().flatten() {
+            flat.extend(middleware(builder, &qualify(name, provider), above)?);
+        }
+        above.pop();
+        return Ok(flat);
+    }
+    let one = path(config)
+        .or_else(|| traffic(builder, qualified, config))
+        .or_else(|| access(builder, config))
+        .unwrap_or_else(|| Err(unsupported(config)));
+    one.map(|one| vec![one])
+        .map_err(|error| format!("the middleware '{qualified}': {error}"))
+}
+
+fn unsupported(config: &model::Middleware) -> String {
+    let shown = serde_json::to_value(config).unwrap_or_default();
+    match shown.as_object().and_then(|map| map.keys().next()) {
+        Some(kind) => format!("'{kind}' is not supported by this gateway"),
+        None => "it says no kind".into(),
+    }
+}
+
+type Compiled = Option<Result<Middleware, String>>;
+
+fn regex(text: &str) -> Result<Regex, String> {
+    Regex::new(text).map_err(|error| format!("'{text}' is no regular expression: {error}"))
+}
+
+fn path(config: &model::Middleware) -> Compiled {
+    let change = if let Some(add) = &config.add_prefix {
+        let prefix = add.prefix.clone().unwrap_or_default();
+        match prefix.as_str() {
+            "" => Err("the prefix is empty".into()),
+            prefix => Ok(Change::Add(if prefix.starts_with('/') {
+                prefix.to_owned()
+            } else {
+                format!("/{prefix}")
+            })),
+        }
+    } else if let Some(strip) = &config.strip_prefix {
+        Ok(Change::Strip(strip.prefixes.clone().unwrap_or_default()))
+    } else if let Some(strip) = &config.strip_prefix_regex {
+        let patterns = strip
+            .regex
+            .iter()
+            .flatten()
+            .map(|text| regex(text))
+            .collect::<Result<_, _>>();
+        patterns.map(Change::StripRegex)
+    } else if let Some(replace) = &config.replace_path {
+        Ok(Change::Replace(replace.path.clone().unwrap_or_default()))
+    } else if let Some(replace) = &config.replace_path_regex {
+        let replacement = replace.replacement.clone().unwrap_or_default();
+        regex(replace.regex.as_deref().unwrap_or_default()).map(|pattern| Change::ReplaceRegex(pattern, replacement))
+    } else if let Some(codes) = &config.encoded_characters {
+        let all = [
+            (codes.allow_encoded_slash, "%2F"),
+            (codes.allow_encoded_back_slash, "%5C"),
+            (codes.allow_encoded_null_character, "%00"),
+            (codes.allow_encoded_semicolon, "%3B"),
+            (codes.allow_encoded_percent, "%25"),
+            (codes.allow_encoded_question_mark, "%3F"),
+            (codes.allow_encoded_hash, "%23"),
+        ];
+        Ok(Change::Refuse(
+            all.iter()
+                .filter(|(allowed, _)| *allowed != Some(true))
+                .map(|(_, code)| *code)
+                .collect(),
+        ))
+    } else if let Some(redirect) = &config.redirect_scheme {
+        let scheme = redirect.scheme.clone().unwrap_or_default();
+        return Some(if scheme.is_empty() {
+            Err("the scheme is missing".into())
+        } else {
+            Ok(Middleware::Redirect(Redirect::Scheme {
+                scheme,
+                port: redirect.port.clone().unwrap_or_default(),
+                permanent: redirect.permanent == Some(true),
+            }))
+        });
+    } else if let Some(redirect) = &config.redirect_regex {
+        let pattern = regex(redirect.regex.as_deref().unwrap_or_default());
+        return Some(pattern.map(|pattern| {
+            Middleware::Redirect(Redirect::Regex {
+                pattern,
+                replacement: redirect.replacement.clone().unwrap_or_default(),
+                permanent: redirect.permanent == Some(true),
+            })
+        }));
+    } else {
+        return None;
+    };
+    Some(change.map(Middleware::Path))
+}
+
+fn traffic(builder: &Builder<'_>, name: &str, config: &model::Middleware) -> Compiled {
+    let state = builder.ground.state;
+    if let Some(limit) = &config.rate_limit {
+        return Some(rate_limit(builder, name, limit).map(Middleware::Limit));
+    }
+    if let Some(in_flight) = &config.in_flight_req {
+        let host = SourceCriterion {
+            request_host: Some(true),
+            ..SourceCriterion::default()
+        };
+        let source = source(builder, Some(in_flight.source_criterion.as_ref().unwrap_or(&host)));
+        return Some(source.map(|source| {
+            Middleware::InFlight(InFlight {
+                amount: in_flight
+                    .amount
+                    .and_then(|amount| u64::try_from(amount).ok())
+                    .filter(|amount| *amount > 0)
+                    .unwrap_or(u64::MAX),
+                source,
+                counts: state.in_flight(name),
+            })
+        }));
+    }
+    if let Some(breaker) = &config.circuit_breaker {
+        let period = |period: Option<Period>, default| period.map_or(default, |period| period.0);
+        let made = Breaker::new(
+            breaker.expression.as_deref().unwrap_or_default(),
+            period(breaker.check_period, Duration::from_millis(100)),
+            period(breaker.fallback_duration, Duration::from_secs(10)),
+            period(breaker.recovery_duration, Duration::from_secs(10)),
+            breaker.response_code.unwrap_or(503),
+        );
+        return Some(made.map(|made| Middleware::Breaker(state.breaker(&format!("{name} {breaker:?}"), || made))));
+    }
+    if let Some(retry) = &config.retry {
+        if retry.status.as_ref().is_some_and(|status| !status.is_empty()) {
+            return Some(Err("retry by status is not supported".into()));
+        }
+        return Some(match retry.attempts {
+            None | Some(0) => Err("the attempts are missing".into()),
+            Some(attempts) => Ok(Middleware::Retry(Retry {
+                attempts,
+                any_method: retry.retry_non_idempotent_method == Some(true),
+                pause: retry.initial_interval.unwrap_or_default().0,
+            })),
+        });
+    }
+    None
+}
+
+fn rate_limit(builder: &Builder<'_>, name: &str, limit: &model::middleware::RateLimit) -> Result<Limit, String> {
+    let average = limit.average.unwrap_or(0);
+    let period = limit.period.map_or(Duration::from_secs(1), |period| period.0);
+    if average < 0 || period.is_zero() {
+        return Err("average and period must not be below nought".into());
+    }
+    let form = if average == 0 {
+        Form::Off
+    } else if limit.headers == Some(true) {
+        let whole = |count: i64| u64::try_from(count).unwrap_or(0);
+        Form::Window {
+            limit: whole(average),
+            anonymous: whole(limit.anonymous.unwrap_or(average)),
+            period,
+        }
+    } else {
+        let rate = average as f64 / period.as_secs_f64();
+        let longest_wait = if rate < 1.0 {
+            Duration::from_millis(500)
+        } else {
+            Duration::from_secs_f64(0.5 / rate.floor())
+        };
+        Form::Bucket {
+            rate,
+            burst: limit.burst.unwrap_or(1).max(1) as f64,
+            longest_wait,
+        }
+    };
+    Ok(Limit {
+        form,
+        source: source(builder, limit.source_criterion.as_ref())?,
+        buckets: builder.ground.state.buckets(name),
+    })
+}
+
+fn source(builder: &Builder<'_>, criterion: Option<&SourceCriterion>) -> Result<Source, String> {
+    let Some(criterion) = criterion else {
+        return Ok(Source::Address(IpStrategy::Peer));
+    };
+    if criterion.token_subject == Some(true) {
+        return Ok(Source::Subject(builder.ground.verifier.cloned()));
+    }
+    if let Some(name) = criterion.request_header_name.as_deref().filter(|name| !name.is_empty()) {
+        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| format!("'{name}' is no header name"))?;
+        return Ok(Source::Header(name));
+    }
+    if criterion.request_host == Some(true) {
+        return Ok(Source::Host);
+    }
+    IpStrategy::compile(criterion.ip_strategy.as_ref()).map(Source::Address)
+}
+
+fn access(builder: &Builder<'_>, config: &model::Middleware) -> Compiled {
+    if let Some(allow) = config.ip_allow_list.as_ref().or(config.ip_white_list.as_ref()) {
+        let ranges = allow.source_range.clone().unwrap_or_default();
+        if ranges.is_empty() {
+            return Some(Err("sourceRange is empty".into()));
+        }
+        let ranges = ranges
+            .iter()
+            .map(|range| Net::parse(range))
+            .collect::<Result<Vec<_>, _>>();
+        let strategy = IpStrategy::compile(allow.ip_strategy.as_ref());
+        return Some(ranges.and_then(|ranges| {
+            Ok(Middleware::IpAllow(IpAllow {
+                ranges,
+                strategy: strategy?,
+                status: allow.reject_status_code.unwrap_or(403),
+            }))
+        }));
+    }
+    if let Some(headers) = &config.headers {
+        return Some(Headers::compile(headers).map(|headers| Middleware::Headers(Box::new(headers))));
+    }
+    if config.content_type.is_some() {
+        return Some(Ok(Middleware::Idle));
+    }
+    if let Some(jwt) = &config.jwt {
+        let verifier = builder
+            .ground
+            .verifier
+            .cloned()
+            .ok_or_else(|| "no keys to verify tokens with are configured".to_owned());
+        return Some(verifier.map(|verifier| {
+            Middleware::Jwt(Jwt {
+                verifier,
+                required: jwt.required == Some(true),
+            })
+        }));
+    }
+    None
+}
+
+/// A service of the model to what runs.
+pub fn upstream(builder: &mut Builder<'_>, qualified: &str, config: &model::Service) -> Result<Upstream, String> {
+    let (_, provider) = split(qualified);
+    if let Some(balancer) = &config.load_balancer {
+        let made = load_balancer(builder, qualified, balancer)?;
+        if let Some(check) = &balancer.health_check {
+            builder.checks.push(Checks::new(check, &made)?);
+        }
+        return Ok(Upstream::Remote(made));
+    }
+    if let Some(weighted) = &config.weighted {
+        let mut children = Vec::new();
+        for child in weighted.services.iter().flatten() {
+            let name = qualify(child.name.as_deref().unwrap_or_default(), provider);
+            children.push(Child {
+                service: builder.service(&name)?,
+                weight: child.weight.unwrap_or(1),
+                token: sticky::token(&name),
+            });
+        }
+        let sticky = weighted.sticky.as_ref().and_then(|sticky| sticky.cookie.as_ref());
+        return Ok(Upstream::Weighted(Weighted {
+            children,
+            sticky: sticky.map(|cookie| Sticky::new(cookie, qualified)),
+            turn: Mutex::default(),
+        }));
+    }
+    if let Some(mirroring) = &config.mirroring {
+        let main = builder.service(&qualify(mirroring.service.as_deref().unwrap_or_default(), provider))?;
+        let mut mirrors = Vec::new();
+        for mirror in mirroring.mirrors.iter().flatten() {
+            mirrors.push(Mirror {
+                service: builder.service(&qualify(mirror.name.as_deref().unwrap_or_default(), provider))?,
+                percent: mirror
+                    .percent
+                    .and_then(|percent| u64::try_from(percent).ok())
+                    .unwrap_or(0),
+                counts: Mutex::default(),
+            });
+        }
+        return Ok(Upstream::Mirroring(Mirroring {
+            main,
+            mirrors,
+            mirror_body: mirroring.mirror_body != Some(false),
+            max_body: mirroring.max_body_size.unwrap_or(-1),
+        }));
+    }
+    if let Some(failover) = &config.failover {
+        let main = builder.service(&qualify(failover.service.as_deref().unwrap_or_default(), provider))?;
+        let fallback = builder.service(&qualify(failover.fallback.as_deref().unwrap_or_default(), provider))?;
+        return Ok(Upstream::Failover(main, fallback));
+    }
+    Err("the service says neither loadBalancer nor weighted, mirroring or failover".into())
+}
+
+fn load_balancer(
+    builder: &Builder<'_>,
+    qualified: &str,
+    config: &model::service::LoadBalancer,
+) -> Result<Balancer, String> {
+    let (_, provider) = split(qualified);
+    let transport_name = config.servers_transport.as_deref().map(|name| qualify(name, provider));
+    let transport = transport(builder, transport_name.as_deref())?;
+    let key = transport_name.unwrap_or_default();
+    let servers = config
+        .servers
+        .iter()
+        .flatten()
+        .map(|server| one_server(builder, qualified, server, &transport, &key));
+    let cookie = config.sticky.as_ref().and_then(|sticky| sticky.cookie.as_ref());
+    Ok(Balancer {
+        name: qualified.into(),
+        servers: servers.collect::<Result<_, _>>()?,
+        strategy: Strategy::parse(config.strategy.as_deref().unwrap_or_default())?,
+        sticky: cookie.map(|cookie| Sticky::new(cookie, qualified)),
+        pass_host: config.pass_host_header != Some(false),
+        turn: Mutex::default(),
+    })
+}
+
+fn one_server(
+    builder: &Builder<'_>,
+    service: &str,
+    server: &model::service::Server,
+    transport: &Transport,
+    key: &str,
+) -> Result<Server, String> {
+    let url = server.url.clone().unwrap_or_default();
+    let wrong = || format!("'{url}' is no URL of a server, such as http://10.0.0.7:3000");
+    let uri: Uri = url.parse().map_err(|_| wrong())?;
+    let authority = uri.authority().ok_or_else(wrong)?;
+    let secure = match uri.scheme_str() {
+        Some("http") => false,
+        Some("https") => true,
+        Some(other) => return Err(format!("'{url}': the scheme {other} is not supported")),
+        None => return Err(wrong()),
+    };
+    let address = format!(
+        "{}:{}",
+        authority.host(),
+        authority.port_u16().unwrap_or(if secure { 443 } else { 80 })
+    );
+    let name = transport
+        .server_name
+        .clone()
+        .unwrap_or_else(|| authority.host().trim_matches(['[', ']']).to_owned());
+    let tls_name = secure.then(|| name.try_into().map_err(|_| wrong())).transpose()?;
+    let state = builder.ground.state;
+    let pool = state.pool(&format!("{key} {secure} {address}"), || {
+        Pool::new(address, tls_name, transport.clone())
+    });
+    Ok(Server {
+        authority: HeaderValue::from_str(authority.as_str()).map_err(|_| wrong())?,
+        base: (server.preserve_path == Some(true)).then(|| uri.path().trim_end_matches('/').to_owned()),
+        weight: server.weight.unwrap_or(1),
+        live: state.live(service, &url),
+        token: sticky::token(&url),
+        url: url.as_str().into(),
+        pool,
+    })
+}
+
+fn transport(builder: &Builder<'_>, qualified: Option<&str>) -> Result<Transport, String> {
+    let none = model::ServersTransport::default();
+    let config = match qualified {
+        None => &none,
+        Some(qualified) => {
+            let (name, provider) = split(qualified);
+            let config = builder
+                .configs
+                .get(provider)
+                .and_then(|config| config.http.as_ref()?.servers_transports.as_ref()?.get(name));
+            config.ok_or_else(|| format!("the servers transport '{qualified}' does not exist"))?
+        }
+    };
+    if config.root_cas.is_some() || config.certificates.is_some() {
+        return Err("rootCAs and certificates of servers transports are not supported yet".into());
+    }
+    let timeouts = config.forwarding_timeouts.clone().unwrap_or_default();
+    let period = |period: Option<Period>, default: u64| period.map_or(Duration::from_secs(default), |period| period.0);
+    Ok(Transport {
+        dial_timeout: period(timeouts.dial_timeout, 30),
+        header_timeout: period(timeouts.response_header_timeout, 0),
+        idle_timeout: period(timeouts.idle_conn_timeout, 90),
+        most_idle: config
+            .max_idle_conns_per_host
+            .and_then(|most| usize::try_from(most).ok())
+            .unwrap_or(200)
+            .max(1),
+        tls: tls::client_config(config.insecure_skip_verify != Some(true)),
+        server_name: config.server_name.clone(),
+    })
+}

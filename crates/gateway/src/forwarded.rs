@@ -1,0 +1,203 @@
+//! Headers between hops: what a client may not choose is dropped, what the next hop must know is written.
+
+use crate::{address::X_FORWARDED_FOR, canonical};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use std::{fmt::Write, net::IpAddr};
+
+pub const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+pub const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+pub const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
+pub const X_FORWARDED_SERVER: HeaderName = HeaderName::from_static("x-forwarded-server");
+pub const X_FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
+pub const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
+
+/// Written by us, never by clients, whatever their spelling.
+const INTERNAL: &str = "x-portico-";
+
+fn names_the_client(name: &str) -> bool {
+    name.starts_with("x-forwarded-") || name == "x-real-ip" || name == "forwarded"
+}
+
+/// Removes what this client may not say. A name with `_` is the name with `-` for many servers behind us.
+pub fn drop_forged(headers: &mut HeaderMap, trusted: bool) {
+    let suspicious = |name: &HeaderName| {
+        let name = name.as_str();
+        let first = name.as_bytes().first();
+        // Cheap refusal first: all names below begin with x or f.
+        if !matches!(first, Some(b'x' | b'f')) {
+            return false;
+        }
+        if name.contains('_') {
+            let plain = name.replace('_', "-");
+            return plain.starts_with(INTERNAL) || (!trusted && names_the_client(&plain));
+        }
+        name.starts_with(INTERNAL) || (!trusted && names_the_client(name))
+    };
+    let forged: Vec<HeaderName> = headers.keys().filter(|name| suspicious(name)).cloned().collect();
+    for name in forged {
+        headers.remove(name);
+    }
+}
+
+const HOP_BY_HOP: [HeaderName; 7] = [
+    header::CONNECTION,
+    header::PROXY_AUTHENTICATE,
+    header::PROXY_AUTHORIZATION,
+    header::TE,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+    HeaderName::from_static("keep-alive"),
+];
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+
+/// Removes what concerns one connection only (RFC 9110 section 7.6.1). Returns the protocol the client wants to switch to.
+/// The forwarding headers cannot be removed by naming them in `Connection`.
+pub fn drop_hop_by_hop(headers: &mut HeaderMap) -> Option<HeaderValue> {
+    let mut upgrade = None;
+    if headers.contains_key(header::CONNECTION) {
+        let connection: Vec<HeaderValue> = headers.get_all(header::CONNECTION).iter().cloned().collect();
+        let names = connection
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|text| text.split(','));
+        for name in names.map(|name| name.trim().to_ascii_lowercase()) {
+            match name.as_str() {
+                "" | "close" | "keep-alive" => {}
+                "upgrade" => upgrade = headers.get(header::UPGRADE).cloned(),
+                "host" | "content-length" | "content-type" | "authorization" | "cookie" => {}
+                name if names_the_client(name) => {}
+                name => drop(headers.remove(name)),
+            }
+        }
+    }
+    let trailers = headers
+        .get(header::TE)
+        .is_some_and(|te| te.to_str().is_ok_and(|te| te.contains("trailers")));
+    for name in HOP_BY_HOP {
+        headers.remove(name);
+    }
+    headers.remove(PROXY_CONNECTION);
+    if trailers {
+        headers.insert(header::TE, HeaderValue::from_static("trailers"));
+    }
+    upgrade
+}
+
+/// The same for an answer on its way to the client.
+pub fn drop_hop_by_hop_of_response(headers: &mut HeaderMap) {
+    for name in HOP_BY_HOP {
+        headers.remove(name);
+    }
+    headers.remove(PROXY_CONNECTION);
+}
+
+pub struct Facts<'a> {
+    pub peer: IpAddr,
+    pub tls: bool,
+    pub websocket: bool,
+    /// As the client wrote it.
+    pub host: &'a HeaderValue,
+    pub server_name: &'a HeaderValue,
+}
+
+/// Tells the next hop what the client did; what a trusted proxy told already stays.
+pub fn tell(headers: &mut HeaderMap, facts: &Facts<'_>) {
+    if !headers.contains_key(X_REAL_IP) {
+        headers.insert(X_REAL_IP, address(facts.peer));
+    }
+    if !headers.contains_key(X_FORWARDED_PROTO) {
+        let proto = match (facts.tls, facts.websocket) {
+            (true, false) => "https",
+            (false, false) => "http",
+            (true, true) => "wss",
+            (false, true) => "ws",
+        };
+        headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(proto));
+    }
+    if !headers.contains_key(X_FORWARDED_PORT) {
+        let written = facts
+            .host
+            .to_str()
+            .ok()
+            .and_then(canonical::port)
+            .and_then(|port| HeaderValue::from_str(port).ok());
+        let secure = headers
+            .get(X_FORWARDED_PROTO)
+            .is_some_and(|proto| proto == "https" || proto == "wss");
+        let port = written.unwrap_or(HeaderValue::from_static(if secure { "443" } else { "80" }));
+        headers.insert(X_FORWARDED_PORT, port);
+    }
+    if !headers.contains_key(X_FORWARDED_HOST) && !facts.host.is_empty() {
+        headers.insert(X_FORWARDED_HOST, facts.host.clone());
+    }
+    headers.insert(X_FORWARDED_SERVER, facts.server_name.clone());
+}
+
+/// Adds the peer to `X-Forwarded-For`, folding what is there into one line.
+pub fn append_peer(headers: &mut HeaderMap, peer: IpAddr) {
+    if !headers.contains_key(X_FORWARDED_FOR) {
+        headers.insert(X_FORWARDED_FOR, address(peer));
+        return;
+    }
+    let before: Vec<&str> = headers
+        .get_all(X_FORWARDED_FOR)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .collect();
+    let mut chain = before.join(", ");
+    // Writing to a String cannot fail.
+    let _ = write!(chain, ", {}", peer.to_canonical());
+    if let Ok(value) = HeaderValue::from_str(&chain) {
+        headers.insert(X_FORWARDED_FOR, value);
+    }
+}
+
+fn address(peer: IpAddr) -> HeaderValue {
+    HeaderValue::from_str(&peer.to_canonical().to_string()).expect("an address is plain ASCII")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(lines: &[(&'static str, &str)]) -> HeaderMap {
+        let pair = |(name, value): &(&'static str, &str)| {
+            (
+                HeaderName::from_static(name),
+                HeaderValue::from_str(value).expect("value"),
+            )
+        };
+        lines.iter().map(pair).collect()
+    }
+
+    #[test]
+    fn an_untrusted_client_cannot_speak_for_others() {
+        let lines = [
+            ("x-forwarded-for", "1.1.1.1"),
+            ("x_forwarded_proto", "https"),
+            ("x-real_ip", "1"),
+            ("forwarded", "for=1"),
+            ("x-portico-user", "root"),
+            ("x-own", "1"),
+        ];
+        let mut untrusted = headers(&lines);
+        drop_forged(&mut untrusted, false);
+        assert_eq!(untrusted.keys().map(HeaderName::as_str).collect::<Vec<_>>(), ["x-own"]);
+        let mut trusted = headers(&lines);
+        drop_forged(&mut trusted, true);
+        assert!(trusted.contains_key("x-forwarded-for") && !trusted.contains_key("x-portico-user"));
+    }
+
+    #[test]
+    fn connection_cannot_remove_what_names_the_client() {
+        let mut map = headers(&[
+            ("connection", "X-Real-Ip, X-Custom, Authorization"),
+            ("x-real-ip", "1"),
+            ("x-custom", "1"),
+            ("authorization", "a"),
+        ]);
+        assert_eq!(drop_hop_by_hop(&mut map), None);
+        assert!(map.contains_key("x-real-ip") && map.contains_key("authorization"));
+        assert!(!map.contains_key("x-custom") && !map.contains_key("connection"));
+    }
+}

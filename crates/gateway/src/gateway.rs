@@ -1,0 +1,259 @@
+//! Opening the gateway, its tasks, and applying configurations while it runs.
+
+use crate::{
+    api::Published,
+    build::{self, Builder, Configs, Ground},
+    builtin::{self, Builtin, PROVIDER},
+    listener::{Listener, tls},
+    meter::Meter,
+    model::{self, Dynamic},
+    service::internal::Internal,
+    settings::Settings,
+    shared::Shared,
+    snapshot::Snapshot,
+    state::State,
+};
+use arc_swap::ArcSwap;
+use axum::Router;
+use foundation::{Error, Kind};
+use futures_util::future::BoxFuture;
+use http::HeaderValue;
+use http_chassis::auth::Verifier;
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+};
+use telemetry::{metrics::Metrics, trace::Tracer};
+use tokio::{net::TcpListener, sync::Semaphore, sync::watch, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+
+/// What the composition hands over.
+pub struct Inputs {
+    /// Services of this process by name (`core`, `media`, `links`).
+    pub services: Vec<(String, Router)>,
+    /// Our own routes; `None` where only the operator's configuration counts.
+    pub builtin: Option<Builtin>,
+    pub verifier: Option<Arc<Verifier>>,
+    pub metrics: Metrics,
+    pub tracer: Tracer,
+    /// Names for the generated certificate, besides localhost.
+    pub certificate_names: Vec<String>,
+}
+
+pub struct Gateway {
+    control: Arc<Control>,
+    listeners: Vec<Listener>,
+    addresses: Vec<(String, SocketAddr)>,
+}
+
+/// Applies configurations; providers hold it.
+pub struct Control {
+    pub shared: Arc<Shared>,
+    configs: Mutex<Configs>,
+    services: Vec<(String, Router)>,
+    builtin: Option<Builtin>,
+    generated: Arc<rustls::sign::CertifiedKey>,
+    published: Arc<Published>,
+    metrics: Metrics,
+    applied: watch::Sender<u64>,
+}
+
+/// Binds the entrypoints and applies the built-in configuration. Serving starts with [`Gateway::tasks`].
+///
+/// # Errors
+/// An address cannot be bound, or a setting cannot be used.
+pub async fn open(settings: Settings, inputs: Inputs) -> Result<Gateway, Error> {
+    let mut listeners = Vec::new();
+    let mut addresses = Vec::new();
+    for (entry, point) in settings.entry_points.iter().enumerate() {
+        let socket = bind(&point.address).await.map_err(|error| {
+            let message = format!(
+                "the entrypoint '{}' cannot listen on {}: {error}",
+                point.name, point.address
+            );
+            Error::new(Kind::Unavailable, "ENTRYPOINT", message)
+        })?;
+        let address = socket
+            .local_addr()
+            .map_err(|error| Error::internal("reading a listener's address", error))?;
+        addresses.push((point.name.clone(), address));
+        listeners.push(Listener { entry, socket });
+    }
+    let server_name =
+        HeaderValue::from_str(&settings.server_name).map_err(|error| Error::internal("the server name", error))?;
+    let names: Vec<Arc<str>> = settings
+        .entry_points
+        .iter()
+        .map(|entry| entry.name.as_str().into())
+        .collect();
+    let generated = tls::generated(settings.certificate_dir.as_deref(), &inputs.certificate_names)?;
+    let shown = settings
+        .entry_points
+        .iter()
+        .map(|entry| serde_json::json!({"name": entry.name, "address": entry.address, "asDefault": entry.as_default}));
+    let published = Arc::new(Published::new(shown.collect(), providers(&settings)));
+    let shared = Arc::new(Shared {
+        snapshot: ArcSwap::from_pointee(Snapshot {
+            entries: Vec::new(),
+            checks: Vec::new(),
+        }),
+        state: State::default(),
+        meter: Meter::register(&inputs.metrics, &names),
+        tracer: inputs.tracer,
+        verifier: inputs.verifier,
+        server_name,
+        settings,
+    });
+    let control = Arc::new(Control {
+        shared,
+        configs: Mutex::default(),
+        services: inputs.services,
+        builtin: inputs.builtin,
+        generated,
+        published,
+        metrics: inputs.metrics,
+        applied: watch::Sender::new(0),
+    });
+    control.apply(PROVIDER, control.own());
+    Ok(Gateway {
+        control,
+        listeners,
+        addresses,
+    })
+}
+
+fn providers(settings: &Settings) -> Vec<String> {
+    let providers = &settings.providers;
+    let all = [
+        ("File", providers.file.is_some()),
+        ("HTTP", providers.http.is_some()),
+        ("Docker", providers.docker.is_some()),
+    ];
+    all.iter()
+        .filter(|(_, on)| *on)
+        .map(|(name, _)| (*name).to_owned())
+        .collect()
+}
+
+async fn bind(address: &str) -> std::io::Result<TcpListener> {
+    let address = address.trim_end_matches("/tcp");
+    let address = if address.starts_with(':') {
+        format!("[::]{address}")
+    } else {
+        address.to_owned()
+    };
+    match TcpListener::bind(&address).await {
+        // A machine without IPv6 still has every IPv4 address.
+        Err(_) if address.starts_with("[::]") => TcpListener::bind(address.replace("[::]", "0.0.0.0")).await,
+        done => done,
+    }
+}
+
+impl Gateway {
+    /// Where each entrypoint listens, with the port the system chose for `:0`.
+    pub fn addresses(&self) -> &[(String, SocketAddr)] {
+        &self.addresses
+    }
+
+    pub fn control(&self) -> Arc<Control> {
+        self.control.clone()
+    }
+
+    /// What must run: listeners, health checks, providers. Each ends some time after `stop`; listeners drain first.
+    pub fn tasks(self, stop: &CancellationToken) -> Vec<(String, BoxFuture<'static, ()>)> {
+        let settings = &self.control.shared.settings;
+        let (drain, places) = (settings.drain, Arc::new(Semaphore::new(settings.max_connections)));
+        let mut tasks: Vec<(String, BoxFuture<'static, ()>)> = Vec::new();
+        for listener in self.listeners {
+            let name = format!("entrypoint {}", settings.entry_points[listener.entry].name);
+            let serving = listener.serve(self.control.shared.clone(), places.clone(), stop.clone(), drain);
+            tasks.push((name, Box::pin(serving)));
+        }
+        tasks.push((
+            "health checks".into(),
+            Box::pin(watch_health(self.control.clone(), stop.clone())),
+        ));
+        tasks.extend(crate::provider::tasks(&self.control, stop));
+        tasks
+    }
+}
+
+impl Control {
+    /// Puts a provider's configuration in force; what it had before is replaced whole.
+    pub fn apply(&self, provider: &str, config: Dynamic) {
+        // Held while building, so that configurations take force in the order they came.
+        let mut configs = self.configs.lock().unwrap_or_else(PoisonError::into_inner);
+        if configs.get(provider) == Some(&config) {
+            return;
+        }
+        configs.insert(provider.to_owned(), config);
+        let ground = Ground {
+            settings: &self.shared.settings,
+            state: &self.shared.state,
+            verifier: self.shared.verifier.as_ref(),
+            in_process: &self.services,
+            generated: &self.generated,
+            internal: &|name, builder| self.internal(name, builder),
+        };
+        let (snapshot, listing) = build::build(&ground, &configs);
+        self.shared.snapshot.store(snapshot.into());
+        self.published.publish(listing);
+        self.shared.state.sweep();
+        self.shared.meter.reloads.inc();
+        self.shared
+            .meter
+            .last_reload
+            .set(foundation::OffsetDateTime::now_utc().unix_timestamp());
+        self.applied.send_modify(|number| *number += 1);
+    }
+
+    /// What the gateway configures itself: the platform's routes and the admin entrypoint's.
+    fn own(&self) -> Dynamic {
+        let mut dynamic = self.builtin.as_ref().map(builtin::dynamic).unwrap_or_default();
+        let http = dynamic.http.get_or_insert_with(model::Http::default);
+        if let Some(admin) = &self.shared.settings.admin {
+            http.routers.get_or_insert_default().extend(builtin::admin(admin));
+        }
+        dynamic
+    }
+
+    fn internal(&self, name: &str, builder: &mut Builder<'_>) -> Option<Internal> {
+        Some(match name {
+            "api" => Internal::Api(self.published.clone()),
+            "dashboard" => Internal::Dashboard,
+            "ping" => Internal::Ping,
+            "noop" => Internal::Noop,
+            "prometheus" => Internal::Metrics(self.metrics.clone()),
+            "index" => Internal::Index,
+            "health" => {
+                let builtin = self.builtin.as_ref()?;
+                let all = [
+                    ("core", &builtin.core),
+                    ("media", &builtin.media),
+                    ("links", &builtin.links),
+                ];
+                let known = all.iter().filter(|(_, at)| at.is_some());
+                let services = known.filter_map(|(name, _)| {
+                    Some(((*name).to_owned(), builder.service(&format!("{name}@{PROVIDER}")).ok()?))
+                });
+                Internal::Health(services.collect())
+            }
+            _ => return None,
+        })
+    }
+}
+
+/// Runs the active health checks of whichever snapshot is in force.
+async fn watch_health(control: Arc<Control>, stop: CancellationToken) {
+    let mut applied = control.applied.subscribe();
+    loop {
+        let mut running = JoinSet::new();
+        for checks in control.shared.snapshot.load().checks.iter().cloned() {
+            running.spawn(checks.run());
+        }
+        tokio::select! {
+            changed = applied.changed() => if changed.is_err() { return },
+            () = stop.cancelled() => return,
+        }
+    }
+}

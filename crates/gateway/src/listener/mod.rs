@@ -1,0 +1,203 @@
+//! Listeners: accept, tell TLS from plain text, hand each connection to hyper with every limit set by hand, drain on stop.
+
+pub mod guard;
+pub mod tls;
+
+use crate::{settings::EntryPoint, shared::Shared};
+use axum::response::Response;
+use futures_util::future::BoxFuture;
+use guard::Guard;
+use http::Request;
+use hyper::{body::Incoming, server::conn::http1, server::conn::http2, service::service_fn};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use std::{
+    convert::Infallible,
+    net::SocketAddr,
+    pin::pin,
+    sync::{Arc, atomic::AtomicU8},
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
+};
+use tokio_rustls::LazyConfigAcceptor;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// The other side of a connection.
+pub struct Peer {
+    pub address: SocketAddr,
+    /// Which entrypoint it came through.
+    pub entry: usize,
+    pub tls: bool,
+    /// The server name of its TLS handshake, in lower case.
+    pub server_name: Option<Box<str>>,
+    /// What [`guard`] found wrong; see [`guard::WRONGS`].
+    pub verdict: AtomicU8,
+}
+
+/// The first byte of a TLS handshake record.
+const HANDSHAKE: u8 = 0x16;
+
+pub struct Listener {
+    pub entry: usize,
+    pub socket: TcpListener,
+}
+
+impl Listener {
+    /// Serves until `stop`, then closes the door and lets requests finish for `drain` at most.
+    pub async fn serve(self, shared: Arc<Shared>, places: Arc<Semaphore>, stop: CancellationToken, drain: Duration) {
+        let connections = TaskTracker::new();
+        loop {
+            let Ok(place) = places.clone().acquire_owned().await else {
+                break;
+            };
+            let accepted = tokio::select! {
+                accepted = self.socket.accept() => accepted,
+                () = stop.cancelled() => break,
+            };
+            match accepted {
+                Ok((stream, address)) => {
+                    connections.spawn(attend(shared.clone(), self.entry, stream, address, stop.clone(), place));
+                }
+                // Out of file descriptors: the connections at hand must end first.
+                Err(error) => {
+                    tracing::warn!(%error, "accepting a connection failed");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            }
+        }
+        drop(self.socket);
+        connections.close();
+        if tokio::time::timeout(drain, connections.wait()).await.is_err() {
+            tracing::warn!(seconds = drain.as_secs(), "requests were cut off at the deadline");
+        }
+    }
+}
+
+async fn attend(
+    shared: Arc<Shared>,
+    entry: usize,
+    stream: TcpStream,
+    address: SocketAddr,
+    stop: CancellationToken,
+    place: OwnedSemaphorePermit,
+) {
+    let _place = place;
+    // Without it small answers wait for the peer's acknowledgement; a socket that refuses is closing anyway.
+    let _ = stream.set_nodelay(true);
+    let settings = &shared.settings.entry_points[entry];
+    let _counted = shared.meter.connection(entry);
+    let mut first = [0_u8; 1];
+    match tokio::time::timeout(settings.header_timeout, stream.peek(&mut first)).await {
+        Ok(Ok(1)) => {}
+        _ => return,
+    }
+    let mut peer = Peer {
+        address,
+        entry,
+        tls: false,
+        server_name: None,
+        verdict: AtomicU8::new(0),
+    };
+    if first[0] != HANDSHAKE {
+        return speak_h1(&shared, settings, stream, peer, stop).await;
+    }
+    let Ok(handshake) = tokio::time::timeout(settings.header_timeout, shake(&shared, entry, stream, &mut peer)).await
+    else {
+        return;
+    };
+    match handshake {
+        Ok(stream) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => speak_h2(&shared, stream, peer, stop).await,
+        Ok(stream) => speak_h1(&shared, settings, stream, peer, stop).await,
+        Err(error) => tracing::debug!(%error, "a TLS handshake failed"),
+    }
+}
+
+async fn shake(
+    shared: &Shared,
+    entry: usize,
+    stream: TcpStream,
+    peer: &mut Peer,
+) -> std::io::Result<tokio_rustls::server::TlsStream<TcpStream>> {
+    let start = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), stream).await?;
+    peer.tls = true;
+    let name = start.client_hello().server_name().map(str::to_ascii_lowercase);
+    let config = shared.snapshot.load().entries[entry].tls.choose(name.as_deref());
+    peer.server_name = name.map(String::into_boxed_str);
+    let config = config.ok_or_else(|| std::io::Error::other("the client named no server"))?;
+    start.into_stream(config).await
+}
+
+async fn speak_h1<T>(shared: &Arc<Shared>, settings: &EntryPoint, stream: T, peer: Peer, stop: CancellationToken)
+where
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let peer = Arc::new(peer);
+    let io = TokioIo::new(Guard::new(stream, peer.clone(), settings.header_timeout));
+    let mut builder = http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        // Between requests; a head that has begun is the guard's business.
+        .header_read_timeout(settings.idle_timeout)
+        .max_headers(100)
+        // hyper refuses less.
+        .max_buf_size(settings.max_header_bytes.max(8192));
+    let mut connection = pin!(
+        builder
+            .serve_connection(io, service(shared.clone(), peer))
+            .with_upgrades()
+    );
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = stop.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection ended early");
+    }
+}
+
+async fn speak_h2<T>(shared: &Arc<Shared>, stream: T, peer: Peer, stop: CancellationToken)
+where
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(250)
+        .max_header_list_size(64 * 1024)
+        .max_pending_accept_reset_streams(20)
+        .max_local_error_reset_streams(Some(256))
+        .initial_stream_window_size(1 << 20)
+        .initial_connection_window_size(2 << 20)
+        .max_send_buf_size(256 * 1024)
+        .keep_alive_interval(Duration::from_secs(20))
+        .keep_alive_timeout(Duration::from_secs(20));
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service(shared.clone(), Arc::new(peer))));
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = stop.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection ended early");
+    }
+}
+
+type Answering = BoxFuture<'static, Result<Response, Infallible>>;
+
+fn service(
+    shared: Arc<Shared>,
+    peer: Arc<Peer>,
+) -> impl hyper::service::Service<Request<Incoming>, Response = Response, Error = Infallible, Future = Answering> {
+    service_fn(move |request: Request<Incoming>| -> Answering {
+        let (shared, peer) = (shared.clone(), peer.clone());
+        Box::pin(async move { Ok(shared.serve(peer, request).await) })
+    })
+}

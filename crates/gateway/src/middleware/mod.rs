@@ -1,0 +1,74 @@
+//! Middlewares: a request half that lets the request on or answers it, and a response half. A chain runs the first halves down
+//! and the second halves up, in one loop.
+
+pub mod breaker;
+pub mod headers;
+pub mod in_flight;
+pub mod ip_allow;
+pub mod jwt;
+pub mod limit;
+pub mod path;
+pub mod redirect;
+
+use crate::exchange::{Exchange, Retry};
+use axum::{body::Body, response::Response};
+use http::Request;
+use std::{sync::Arc, time::Instant};
+
+pub enum Middleware {
+    Path(path::Change),
+    Redirect(redirect::Redirect),
+    Headers(Box<headers::Headers>),
+    Limit(limit::Limit),
+    InFlight(in_flight::InFlight),
+    IpAllow(ip_allow::IpAllow),
+    Jwt(jwt::Jwt),
+    Breaker(Arc<breaker::Breaker>),
+    Retry(Retry),
+    /// Does nothing any more (contentType since v3).
+    Idle,
+}
+
+/// What the request half tells the response half.
+pub enum Note {
+    Limit(limit::Standing),
+    InFlight(in_flight::Held),
+    Started(Instant),
+    Cors(headers::Cors),
+}
+
+/// The request goes on, or is answered here.
+pub enum Flow {
+    On,
+    Answer(Response),
+}
+
+impl Middleware {
+    pub async fn request(&self, place: usize, request: &mut Request<Body>, exchange: &mut Exchange) -> Flow {
+        match self {
+            Self::Path(change) => change.request(request, exchange),
+            Self::Redirect(redirect) => redirect.request(request, exchange),
+            Self::Headers(headers) => headers.request(place, request, exchange),
+            Self::Limit(limit) => limit.request(place, request, exchange).await,
+            Self::InFlight(in_flight) => in_flight.request(place, request, exchange),
+            Self::IpAllow(allow) => allow.request(request, exchange),
+            Self::Jwt(jwt) => jwt.request(request, exchange),
+            Self::Breaker(breaker) => breaker.request(place, exchange),
+            Self::Retry(retry) => {
+                exchange.retry = *retry;
+                Flow::On
+            }
+            Self::Idle => Flow::On,
+        }
+    }
+
+    pub async fn response(&self, place: usize, response: Response, exchange: &mut Exchange) -> Response {
+        match self {
+            Self::Headers(headers) => headers.response(place, response, exchange),
+            Self::Limit(_) => limit::response(place, response, exchange),
+            Self::InFlight(_) => in_flight::response(place, response, exchange),
+            Self::Breaker(breaker) => breaker.response(place, response, exchange),
+            _ => response,
+        }
+    }
+}

@@ -1,0 +1,329 @@
+//! A load balancer over remote servers: picks one, sends, and moves on when a server is dead.
+
+use super::{
+    live::Live,
+    pool::{Failure, FailureKind, Pool},
+    sticky::Sticky,
+};
+use crate::{
+    answer,
+    exchange::{Exchange, is_idempotent, set_target},
+    forwarded,
+};
+use axum::{body::Body, response::Response};
+use foundation::{Error, Kind};
+use http::{HeaderValue, Request, StatusCode, header};
+use http_body::Body as _;
+use hyper_util::rt::TokioIo;
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering::Relaxed},
+    time::{Duration, Instant},
+};
+
+/// A server that failed is asked last for this long.
+const ASIDE: Duration = Duration::from_secs(2);
+
+pub struct Balancer {
+    pub name: Arc<str>,
+    pub servers: Vec<Server>,
+    pub strategy: Strategy,
+    pub sticky: Option<Sticky>,
+    pub pass_host: bool,
+    /// Credits of the weighted round robin, by server.
+    pub turn: Mutex<Vec<i64>>,
+}
+
+pub struct Server {
+    pub url: Arc<str>,
+    /// `host[:port]` as the URL has it.
+    pub authority: HeaderValue,
+    /// Put before the path when the server wants its own path kept.
+    pub base: Option<String>,
+    pub weight: i64,
+    pub pool: Arc<Pool>,
+    pub live: Arc<Live>,
+    /// What the sticky cookie says for this server.
+    pub token: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Strategy {
+    RoundRobin,
+    TwoChoices,
+    /// The same client, the same server.
+    Rendezvous,
+    LeastTime,
+}
+
+impl Strategy {
+    /// # Errors
+    /// There is no strategy of this name.
+    pub fn parse(name: &str) -> Result<Self, String> {
+        match name.to_ascii_lowercase().as_str() {
+            "" | "wrr" => Ok(Self::RoundRobin),
+            "p2c" => Ok(Self::TwoChoices),
+            "hrw" => Ok(Self::Rendezvous),
+            "leasttime" => Ok(Self::LeastTime),
+            _ => Err(format!(
+                "unknown strategy '{name}'; there are wrr, p2c, hrw and leasttime"
+            )),
+        }
+    }
+}
+
+impl Balancer {
+    pub fn is_up(&self) -> bool {
+        self.servers
+            .iter()
+            .any(|server| server.weight > 0 && server.live.is_healthy())
+    }
+
+    pub async fn call(&self, mut request: Request<Body>, exchange: &mut Exchange) -> Response {
+        let wanted = self
+            .sticky
+            .as_ref()
+            .and_then(|sticky| sticky.wanted(request.headers(), self.servers.iter().map(|s| s.token.as_str())));
+        let wanted = wanted.filter(|&index| self.servers[index].live.is_healthy() && self.servers[index].weight > 0);
+        let mut tried = Vec::new();
+        let mut tries = 0;
+        loop {
+            let Some(index) = wanted.filter(|_| tries == 0).or_else(|| self.pick(&tried, exchange)) else {
+                return answer::problem(&answer::no_server(&self.name), exchange);
+            };
+            let server = &self.servers[index];
+            exchange.server = Some(server.url.clone());
+            tries += 1;
+            match self.ask(server, request, exchange).await {
+                Ok(mut response) => {
+                    if let Some(sticky) = self.sticky.as_ref().filter(|_| wanted != Some(index)) {
+                        sticky.set(response.headers_mut(), &server.token);
+                    }
+                    return response;
+                }
+                Err(failure) => {
+                    if failure.kind != FailureKind::Timeout {
+                        server.live.set_aside(ASIDE);
+                    }
+                    tracing::debug!(service = &*self.name, server = &*server.url, cause = failure.cause, kind = ?failure.kind, "a server did not answer");
+                    tried.push(index);
+                    let left = tries
+                        < exchange
+                            .retry
+                            .attempts
+                            .max(u32::try_from(self.servers.len()).unwrap_or(u32::MAX));
+                    match failure.request {
+                        Some(again) if left => {
+                            if tried.len() >= self.servers.len() {
+                                tried.clear();
+                                pause(exchange, tries).await;
+                            }
+                            request = again;
+                        }
+                        _ => {
+                            exchange.network_error = true;
+                            return answer::problem(&refusal(failure.kind, &self.name), exchange);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    async fn ask(&self, server: &Server, request: Request<Body>, exchange: &Exchange) -> Result<Response, Failure> {
+        let (request, original) = self.prepare(server, request, exchange);
+        let upgrade = exchange.upgrade;
+        let (request, client_side) = if upgrade {
+            take_upgrade(request)
+        } else {
+            (request, None)
+        };
+        let started = Instant::now();
+        let _working = Working::on(&server.live);
+        match server.pool.send(request).await {
+            Ok(mut response) => {
+                server.live.answered(started.elapsed());
+                server.live.recovered();
+                if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+                    join(&mut response, client_side);
+                } else {
+                    forwarded::drop_hop_by_hop_of_response(response.headers_mut());
+                }
+                Ok(response)
+            }
+            Err(mut failure) => {
+                failure.request = failure.request.or(original);
+                Err(failure)
+            }
+        }
+    }
+
+    /// The request as this server gets it, and a copy to try again with where that is safe.
+    fn prepare(
+        &self,
+        server: &Server,
+        mut request: Request<Body>,
+        exchange: &Exchange,
+    ) -> (Request<Body>, Option<Request<Body>>) {
+        if !self.pass_host {
+            request.headers_mut().insert(header::HOST, server.authority.clone());
+        }
+        if let Some(base) = &server.base {
+            let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
+            let target = format!("{base}{target}");
+            // What was a target stays one with a path before it.
+            let _ = set_target(&mut request, target);
+        }
+        *request.version_mut() = http::Version::HTTP_11;
+        let safe = is_idempotent(request.method()) || exchange.retry.any_method;
+        let copy = (safe && !exchange.upgrade && request.body().is_end_stream()).then(|| head_copy(&request));
+        (request, copy)
+    }
+
+    fn pick(&self, tried: &[usize], exchange: &Exchange) -> Option<usize> {
+        let usable = |index: &usize| {
+            let server = &self.servers[*index];
+            server.weight > 0 && server.live.is_healthy() && !tried.contains(index)
+        };
+        if self.servers.len() == 1 {
+            return Some(0).filter(usable);
+        }
+        let all: Vec<usize> = (0..self.servers.len()).filter(usable).collect();
+        let mut candidates: Vec<usize> = all
+            .iter()
+            .copied()
+            .filter(|&index| !self.servers[index].live.is_aside())
+            .collect();
+        if candidates.is_empty() {
+            candidates = all;
+        }
+        match self.strategy {
+            _ if candidates.len() < 2 => candidates.first().copied(),
+            Strategy::RoundRobin => self.round_robin(&candidates),
+            Strategy::TwoChoices => {
+                let first = candidates[rand::random_range(0..candidates.len())];
+                let second = candidates[rand::random_range(0..candidates.len())];
+                let load = |index: usize| self.servers[index].live.in_flight.load(Relaxed);
+                Some(if load(second) < load(first) { second } else { first })
+            }
+            Strategy::Rendezvous => candidates.into_iter().max_by_key(|&index| {
+                let mut hasher = DefaultHasher::new();
+                (exchange.ip(), &self.servers[index].url).hash(&mut hasher);
+                hasher.finish()
+            }),
+            Strategy::LeastTime => candidates.into_iter().min_by_key(|&index| {
+                let server = &self.servers[index];
+                server.live.cost() / u64::try_from(server.weight).unwrap_or(1).max(1)
+            }),
+        }
+    }
+
+    /// Smooth weighted round robin: everyone earns its weight, the richest pays for all.
+    fn round_robin(&self, candidates: &[usize]) -> Option<usize> {
+        let mut credit = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        credit.resize(self.servers.len(), 0);
+        smooth(&mut credit, candidates, |index| self.servers[index].weight)
+    }
+}
+
+/// Picks by smooth weighted round robin; on equal credit the first.
+pub fn smooth(credit: &mut [i64], candidates: &[usize], weight: impl Fn(usize) -> i64) -> Option<usize> {
+    let mut total = 0;
+    let mut best: Option<usize> = None;
+    for &index in candidates {
+        credit[index] += weight(index);
+        total += weight(index);
+        if best.is_none_or(|best| credit[index] > credit[best]) {
+            best = Some(index);
+        }
+    }
+    if let Some(best) = best {
+        credit[best] -= total;
+    }
+    best
+}
+
+fn head_copy(request: &Request<Body>) -> Request<Body> {
+    let mut copy = Request::new(Body::empty());
+    *copy.method_mut() = request.method().clone();
+    *copy.uri_mut() = request.uri().clone();
+    *copy.version_mut() = request.version();
+    *copy.headers_mut() = request.headers().clone();
+    copy
+}
+
+async fn pause(exchange: &Exchange, tries: u32) {
+    if !exchange.retry.pause.is_zero() {
+        tokio::time::sleep(exchange.retry.pause * 2_u32.saturating_pow(tries.min(6) - 1)).await;
+    }
+}
+
+pub fn refusal(kind: FailureKind, service: &str) -> Error {
+    match kind {
+        FailureKind::Timeout => Error::new(
+            Kind::Timeout,
+            "UPSTREAM_TIMEOUT",
+            format!("'{service}' did not answer in time"),
+        ),
+        FailureKind::Connect => Error::new(
+            Kind::BadGateway,
+            "UPSTREAM_UNREACHABLE",
+            format!("'{service}' cannot be reached"),
+        ),
+        FailureKind::Broken => Error::new(
+            Kind::BadGateway,
+            "UPSTREAM_BROKEN",
+            format!("'{service}' broke off before it answered"),
+        ),
+    }
+}
+
+/// The client's side of a protocol switch must be kept before the request goes out.
+fn take_upgrade(mut request: Request<Body>) -> (Request<Body>, Option<hyper::upgrade::OnUpgrade>) {
+    let side = request.extensions_mut().remove::<hyper::upgrade::OnUpgrade>();
+    (request, side)
+}
+
+/// Both sides have switched: from here on bytes pass unread.
+fn join(response: &mut Response, client_side: Option<hyper::upgrade::OnUpgrade>) {
+    let server_side = hyper::upgrade::on(response);
+    let Some(client_side) = client_side else { return };
+    tokio::spawn(async move {
+        let (Ok(client), Ok(server)) = (client_side.await, server_side.await) else {
+            return;
+        };
+        let (mut client, mut server) = (TokioIo::new(client), TokioIo::new(server));
+        // Either side may end a tunnel as it likes.
+        let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
+    });
+}
+
+struct Working<'a>(&'a Live);
+
+impl<'a> Working<'a> {
+    fn on(live: &'a Live) -> Self {
+        live.in_flight.fetch_add(1, Relaxed);
+        Self(live)
+    }
+}
+
+impl Drop for Working<'_> {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn weights_are_kept_exactly_and_mixed() {
+        let mut credit = vec![0; 2];
+        let weights = [3, 1];
+        let order: Vec<_> = (0..8)
+            .filter_map(|_| smooth(&mut credit, &[0, 1], |i| weights[i]))
+            .collect();
+        assert_eq!(order, [0, 0, 1, 0, 0, 0, 1, 0]);
+    }
+}

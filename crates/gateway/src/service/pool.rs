@@ -1,0 +1,288 @@
+//! Kept HTTP/1.1 connections to one server. hyper drives each connection; which one a request takes is decided here, which is
+//! all a reverse proxy needs of a client.
+
+use axum::body::Body;
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::{Body as _, Frame, SizeHint};
+use hyper::{
+    body::Incoming,
+    client::conn::http1::{self, SendRequest},
+};
+use hyper_util::rt::TokioIo;
+use std::{
+    collections::VecDeque,
+    io,
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll, ready},
+    time::{Duration, Instant},
+};
+use tokio::net::TcpStream;
+
+/// How servers are reached.
+#[derive(Clone)]
+pub struct Transport {
+    pub dial_timeout: Duration,
+    /// Zero waits for ever.
+    pub header_timeout: Duration,
+    pub idle_timeout: Duration,
+    pub most_idle: usize,
+    pub tls: Arc<rustls::ClientConfig>,
+    pub server_name: Option<String>,
+}
+
+pub struct Pool {
+    /// `host:port`
+    address: String,
+    /// The name to demand of the server's certificate; `None` speaks plainly.
+    tls_name: Option<rustls_pki_types::ServerName<'static>>,
+    transport: Transport,
+    idle: Mutex<VecDeque<Idle>>,
+}
+
+struct Idle {
+    sender: SendRequest<Body>,
+    since: Instant,
+}
+
+/// Why there is no answer, and the request if it can be sent again.
+pub struct Failure {
+    pub kind: FailureKind,
+    pub cause: String,
+    pub request: Option<Request<Body>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FailureKind {
+    /// No connection came about; the server has seen nothing.
+    Connect,
+    /// The connection ended before an answer.
+    Broken,
+    /// No answer in time.
+    Timeout,
+}
+
+impl Pool {
+    pub fn new(address: String, tls_name: Option<rustls_pki_types::ServerName<'static>>, transport: Transport) -> Self {
+        Self {
+            address,
+            tls_name,
+            transport,
+            idle: Mutex::default(),
+        }
+    }
+
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Sends over a kept connection or a new one.
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    pub async fn send(self: &Arc<Self>, request: Request<Body>) -> Result<Response<Body>, Failure> {
+        let mut request = request;
+        while let Some(sender) = self.kept() {
+            match self.over(sender, request).await {
+                // A kept connection the server had closed in the meantime is no failure of the server.
+                Err(Failure {
+                    kind: FailureKind::Broken,
+                    request: Some(again),
+                    ..
+                }) => request = again,
+                done => return done,
+            }
+        }
+        match self.connect().await {
+            Ok(sender) => self.over(sender, request).await,
+            Err(error) => Err(Failure {
+                kind: FailureKind::Connect,
+                cause: error.to_string(),
+                request: Some(request),
+            }),
+        }
+    }
+
+    async fn over(
+        self: &Arc<Self>,
+        mut sender: SendRequest<Body>,
+        request: Request<Body>,
+    ) -> Result<Response<Body>, Failure> {
+        let sent = sender.try_send_request(request);
+        let limit = self.transport.header_timeout;
+        let answer = if limit.is_zero() {
+            sent.await
+        } else {
+            match tokio::time::timeout(limit, sent).await {
+                Ok(answer) => answer,
+                Err(_) => {
+                    return Err(Failure {
+                        kind: FailureKind::Timeout,
+                        cause: format!("no answer within {limit:?}"),
+                        request: None,
+                    });
+                }
+            }
+        };
+        match answer {
+            Ok(response) => Ok(self.watch(response, sender)),
+            Err(mut failed) => Err(Failure {
+                kind: FailureKind::Broken,
+                request: failed.take_message(),
+                cause: cause(failed.error()),
+            }),
+        }
+    }
+
+    /// The connection comes back when the body has been read to its end.
+    fn watch(self: &Arc<Self>, response: Response<Incoming>, sender: SendRequest<Body>) -> Response<Body> {
+        if response.status() == http::StatusCode::SWITCHING_PROTOCOLS {
+            return response.map(Body::new);
+        }
+        let lease = Some((sender, self.clone()));
+        response.map(|body| {
+            let mut body = Returning { body, lease };
+            if body.body.is_end_stream() {
+                body.give_back();
+                return Body::empty();
+            }
+            Body::new(body)
+        })
+    }
+
+    fn kept(&self) -> Option<SendRequest<Body>> {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut busy = None;
+        let found = loop {
+            let Some(Idle { mut sender, since }) = idle.pop_back() else {
+                break None;
+            };
+            if since.elapsed() > self.transport.idle_timeout {
+                // Older ones lie below.
+                idle.clear();
+                break None;
+            }
+            match poll_once(&mut sender) {
+                Poll::Ready(true) => break Some(sender),
+                Poll::Ready(false) => {}
+                Poll::Pending => {
+                    busy = Some(Idle { sender, since });
+                    break None;
+                }
+            }
+        };
+        idle.extend(busy);
+        found
+    }
+
+    fn keep(&self, sender: SendRequest<Body>) {
+        if sender.is_closed() {
+            return;
+        }
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle
+            .front()
+            .is_some_and(|oldest| oldest.since.elapsed() > self.transport.idle_timeout)
+            || idle.len() >= self.transport.most_idle
+        {
+            idle.pop_front();
+        }
+        idle.push_back(Idle {
+            sender,
+            since: Instant::now(),
+        });
+    }
+
+    async fn connect(&self) -> io::Result<SendRequest<Body>> {
+        let dial = async {
+            let stream = TcpStream::connect(&self.address).await?;
+            stream.set_nodelay(true)?;
+            match &self.tls_name {
+                None => handshake(TokioIo::new(stream)).await,
+                Some(name) => {
+                    let connector = tokio_rustls::TlsConnector::from(self.transport.tls.clone());
+                    handshake(TokioIo::new(connector.connect(name.clone(), stream).await?)).await
+                }
+            }
+        };
+        match tokio::time::timeout(self.transport.dial_timeout, dial).await {
+            Ok(done) => done,
+            Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "connecting took too long")),
+        }
+    }
+}
+
+async fn handshake<T>(io: T) -> io::Result<SendRequest<Body>>
+where
+    T: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
+{
+    let (sender, connection) = http1::Builder::new().handshake(io).await.map_err(io::Error::other)?;
+    // Ends with the connection: when the sender is dropped, or the server closes.
+    tokio::spawn(async move {
+        if let Err(error) = connection.with_upgrades().await {
+            tracing::debug!(%error, "a connection to a server ended early");
+        }
+    });
+    Ok(sender)
+}
+
+/// Whether the connection takes a request now; `false` when it is dead.
+fn poll_once(sender: &mut SendRequest<Body>) -> Poll<bool> {
+    if sender.is_ready() {
+        return Poll::Ready(true);
+    }
+    if sender.is_closed() {
+        return Poll::Ready(false);
+    }
+    Poll::Pending
+}
+
+fn cause(error: &hyper::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = std::error::Error::source(error);
+    while let Some(source) = next {
+        text.push_str(": ");
+        text.push_str(&source.to_string());
+        next = source.source();
+    }
+    text
+}
+
+/// A body that gives its connection back at its end.
+struct Returning {
+    body: Incoming,
+    lease: Option<(SendRequest<Body>, Arc<Pool>)>,
+}
+
+impl Returning {
+    fn give_back(&mut self) {
+        if let Some((sender, pool)) = self.lease.take() {
+            pool.keep(sender);
+        }
+    }
+}
+
+impl http_body::Body for Returning {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        match &frame {
+            None => self.give_back(),
+            Some(Ok(_)) if self.body.is_end_stream() => self.give_back(),
+            Some(Ok(_)) => {}
+            Some(Err(_)) => self.lease = None,
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,180 @@
+//! What the gateway is told before it starts: entrypoints, providers, limits. Traefik's static configuration becomes this too.
+
+use crate::{address::Net, model::RouterTls, rule::Syntax};
+use foundation::Error;
+use std::{path::PathBuf, time::Duration};
+
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub entry_points: Vec<EntryPoint>,
+    /// Sent as `X-Forwarded-Server`; the machine's name.
+    pub server_name: String,
+    /// Where the generated certificate is kept.
+    pub certificate_dir: Option<PathBuf>,
+    /// How long requests may take to finish when we stop.
+    pub drain: Duration,
+    pub access_log: AccessLog,
+    /// Serves `/ping`, `/metrics` and `/api/*` on the entrypoint named here.
+    pub admin: Option<Admin>,
+    pub default_syntax: Syntax,
+    pub providers: Providers,
+    /// Connections held at once over all entrypoints.
+    pub max_connections: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            entry_points: Vec::new(),
+            server_name: "portico".into(),
+            certificate_dir: None,
+            drain: Duration::from_secs(10),
+            access_log: AccessLog::On,
+            admin: None,
+            default_syntax: Syntax::V3,
+            providers: Providers::default(),
+            max_connections: 20_000,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AccessLog {
+    Off,
+    On,
+}
+
+#[derive(Clone, Debug)]
+pub struct Admin {
+    pub entry_point: String,
+    pub api: bool,
+    pub ping: bool,
+    pub metrics: bool,
+}
+
+impl Admin {
+    /// Everything on the entrypoint of this name.
+    pub fn whole(entry_point: &str) -> Self {
+        Self {
+            entry_point: entry_point.into(),
+            api: true,
+            ping: true,
+            metrics: true,
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct EntryPoint {
+    pub name: String,
+    /// `host:port`; `:port` listens on every address.
+    pub address: String,
+    /// Routers without `entryPoints` go to the defaults, or to all if none is one.
+    pub as_default: bool,
+    pub forwarded: Forwarded,
+    /// Middlewares in front of every router of this entrypoint, with their provider (`auth@file`).
+    pub middlewares: Vec<String>,
+    /// Routers of this entrypoint speak TLS unless they say otherwise.
+    pub tls: Option<RouterTls>,
+    pub redirect: Option<Redirect>,
+    /// Leaves `;` in queries alone.
+    pub encode_query_semicolons: bool,
+    pub max_header_bytes: usize,
+    /// A request head must be whole after this long.
+    pub header_timeout: Duration,
+    /// A kept connection may be idle for this long.
+    pub idle_timeout: Duration,
+}
+
+impl EntryPoint {
+    pub fn new(name: &str, address: &str) -> Self {
+        Self {
+            name: name.into(),
+            address: address.into(),
+            as_default: false,
+            forwarded: Forwarded::default(),
+            middlewares: Vec::new(),
+            tls: None,
+            redirect: None,
+            encode_query_semicolons: false,
+            max_header_bytes: 64 * 1024,
+            header_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(180),
+        }
+    }
+
+    pub fn with_tls(mut self) -> Self {
+        self.tls = Some(RouterTls::default());
+        self
+    }
+}
+
+/// Whose `X-Forwarded-*` headers are believed.
+#[derive(Clone, Debug, Default)]
+pub struct Forwarded {
+    pub insecure: bool,
+    pub trusted: Vec<Net>,
+}
+
+impl Forwarded {
+    pub fn trusts(&self, peer: std::net::IpAddr) -> bool {
+        self.insecure || self.trusted.iter().any(|net| net.contains(peer))
+    }
+
+    /// # Errors
+    /// One of the texts is no address range.
+    pub fn trusting(ranges: &[String]) -> Result<Self, Error> {
+        let nets = ranges.iter().map(|range| Net::parse(range)).collect::<Result<_, _>>();
+        let trusted = nets.map_err(|message| Error::new(foundation::Kind::Invalid, "BAD_RANGE", message))?;
+        Ok(Self {
+            insecure: false,
+            trusted,
+        })
+    }
+}
+
+/// `http.redirections.entryPoint`: everything goes to another entrypoint.
+#[derive(Clone, Debug)]
+pub struct Redirect {
+    /// An entrypoint's name, or `:port`.
+    pub to: String,
+    pub scheme: String,
+    pub permanent: bool,
+    pub priority: Option<i64>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct Providers {
+    pub file: Option<FileProvider>,
+    pub http: Option<HttpProvider>,
+    pub docker: Option<DockerProvider>,
+    /// Changes closer together than this are applied as one.
+    pub throttle: Duration,
+}
+
+#[derive(Clone, Debug)]
+pub struct FileProvider {
+    /// A file, or a directory read with its subdirectories.
+    pub path: PathBuf,
+    pub watch: bool,
+}
+
+#[derive(Clone, Debug)]
+pub struct HttpProvider {
+    pub endpoint: String,
+    pub poll_interval: Duration,
+    pub poll_timeout: Duration,
+    pub headers: Vec<(String, String)>,
+}
+
+#[derive(Clone, Debug)]
+pub struct DockerProvider {
+    /// `unix:///var/run/docker.sock` or `tcp://host:port`.
+    pub endpoint: String,
+    pub exposed_by_default: bool,
+    pub default_rule: String,
+    pub network: String,
+    pub use_bind_port_ip: bool,
+    pub constraints: String,
+    pub allow_empty_services: bool,
+}

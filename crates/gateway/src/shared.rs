@@ -1,0 +1,245 @@
+//! A request from the parser to its answer: refuse what is ambiguous, canonicalise, route, run the chain, count and log.
+
+use crate::{
+    answer, canonical,
+    exchange::{Exchange, Retry, Token, set_target},
+    forwarded,
+    listener::{Peer, guard},
+    meter::{self, Meter, Scope},
+    settings::{AccessLog, Settings},
+    snapshot::{Entry, Snapshot},
+    state::State,
+};
+use arc_swap::ArcSwap;
+use axum::{body::Body, response::Response};
+use foundation::{Error, Kind};
+use http::{HeaderValue, Method, Request, StatusCode, Uri, Version, header};
+use http_body::Body as _;
+use http_chassis::{auth::Verifier, request_id};
+use hyper::body::Incoming;
+use std::{
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Instant,
+};
+use telemetry::trace::{Kind as SpanKind, Span, TRACEPARENT, TraceContext, Tracer};
+
+pub struct Shared {
+    pub settings: Settings,
+    pub snapshot: ArcSwap<Snapshot>,
+    pub state: State,
+    pub meter: Meter,
+    pub tracer: Tracer,
+    pub verifier: Option<Arc<Verifier>>,
+    pub server_name: HeaderValue,
+}
+
+impl Shared {
+    pub async fn serve(&self, peer: Arc<Peer>, request: Request<Incoming>) -> Response {
+        let started = Instant::now();
+        let snapshot = self.snapshot.load_full();
+        let entry = &snapshot.entries[peer.entry];
+        let (method, version) = (request.method().clone(), request.version());
+        let mut request = request.map(Body::new);
+        let (mut exchange, mut span) = self.begin(peer, &request);
+        let found = self.admit(&mut request, &mut exchange, entry).map(|()| {
+            let routes = if exchange.peer.tls { &entry.secure } else { &entry.plain };
+            routes.find(&request, &exchange)
+        });
+        let (mut response, scope) = match found {
+            Ok(Some(route)) => (route.run(request, &mut exchange).await, &route.scope),
+            Ok(None) => (answer::problem(&answer::no_route(), &exchange), &entry.scope),
+            Err(refused) => (*refused, &entry.scope),
+        };
+        if !response.headers().contains_key(request_id::HEADER) {
+            request_id::set(response.headers_mut(), &exchange.request_id);
+        }
+        let seen = Seen {
+            method,
+            version,
+            started,
+        };
+        self.end(&seen, &response, &exchange, scope, entry);
+        span.attribute("http.request.method", seen.method.to_string());
+        span.end_http(response.status().as_u16());
+        response
+    }
+
+    fn begin(&self, peer: Arc<Peer>, request: &Request<Body>) -> (Exchange, Span) {
+        let headers = request.headers();
+        let parent = TraceContext::from_headers(headers);
+        let span = self.tracer.span("gateway", SpanKind::Server, parent);
+        let scheme = if peer.tls { "https" } else { "http" };
+        let exchange = Exchange {
+            host: Box::default(),
+            instance: request.uri().path().into(),
+            request_id: request_id::keep_or_make(headers),
+            trace: span.context,
+            scheme,
+            token: Token::Unread,
+            retry: Retry::default(),
+            notes: Vec::new(),
+            server: None,
+            upgrade: false,
+            network_error: false,
+            peer,
+        };
+        (exchange, span)
+    }
+
+    /// Brings the request to its canonical form, or refuses it.
+    fn admit(&self, request: &mut Request<Body>, exchange: &mut Exchange, entry: &Entry) -> Result<(), Box<Response>> {
+        let refuse = |exchange: &Exchange, error: Error| {
+            let mut response = answer::problem(&error, exchange);
+            // Whoever sent this may have sent more after it that we should not read.
+            response
+                .headers_mut()
+                .insert(header::CONNECTION, HeaderValue::from_static("close"));
+            Box::new(response)
+        };
+        let wrong = exchange.peer.verdict.load(Relaxed);
+        if wrong != 0 {
+            let message = guard::WRONGS.get(usize::from(wrong)).copied().unwrap_or_default();
+            return Err(refuse(exchange, answer::bad_request(message)));
+        }
+        if *request.method() == Method::CONNECT {
+            let mut response = answer::problem(
+                &Error::new(Kind::MethodNotAllowed, "CONNECT_REFUSED", "This is no forward proxy"),
+                exchange,
+            );
+            response.headers_mut().insert(
+                header::ALLOW,
+                HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"),
+            );
+            return Err(Box::new(response));
+        }
+        let host = host_of(request).map_err(|error| refuse(exchange, error))?;
+        let name = host.to_str().ok().and_then(|text| canonical::host(text).ok());
+        let name = name.ok_or_else(|| refuse(exchange, answer::bad_request("the Host is no host name")))?;
+        exchange.host = name.into();
+        if *request.method() == Method::OPTIONS && request.uri().path() == "*" {
+            return Err(Box::new(answer::text(StatusCode::OK, "")));
+        }
+        canonicalise(request, entry.keep_semicolons)
+            .map_err(|ambiguous| refuse(exchange, answer::bad_request(ambiguous.0)))?;
+        if request.uri().path() != &*exchange.instance {
+            exchange.instance = request.uri().path().into();
+        }
+        self.headers(request, exchange, entry, host);
+        Ok(())
+    }
+
+    fn headers(&self, request: &mut Request<Body>, exchange: &mut Exchange, entry: &Entry, host: HeaderValue) {
+        let trusted = entry.forwarded.trusts(exchange.ip());
+        let headers = request.headers_mut();
+        forwarded::drop_forged(headers, trusted);
+        let upgrade = forwarded::drop_hop_by_hop(headers);
+        let websocket = upgrade
+            .as_ref()
+            .is_some_and(|protocol| protocol.as_bytes().eq_ignore_ascii_case(b"websocket"));
+        exchange.upgrade = upgrade.is_some();
+        headers.remove(header::EXPECT);
+        forwarded::tell(
+            headers,
+            &forwarded::Facts {
+                peer: exchange.ip(),
+                tls: exchange.peer.tls,
+                websocket,
+                host: &host,
+                server_name: &self.server_name,
+            },
+        );
+        if let Some(protocol) = upgrade {
+            headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+            headers.insert(header::UPGRADE, protocol);
+        }
+        headers.insert(header::HOST, host);
+        request_id::set(headers, &exchange.request_id);
+        headers.insert(TRACEPARENT, traceparent(&exchange.trace));
+    }
+
+    fn end(&self, seen: &Seen, response: &Response, exchange: &Exchange, scope: &Scope, entry: &Entry) {
+        let took = seen.started.elapsed();
+        let status = response.status().as_u16();
+        let protocol = if exchange.upgrade { "websocket" } else { "http" };
+        scope.count(&self.meter, status, &seen.method, protocol, took);
+        if self.settings.access_log == AccessLog::On && !entry.is_admin {
+            meter::log(&meter::Entry {
+                exchange,
+                scope,
+                method: &seen.method,
+                version: seen.version,
+                status,
+                took,
+                content_size: response.body().size_hint().exact().unwrap_or(0),
+            });
+        }
+    }
+}
+
+struct Seen {
+    method: Method,
+    version: Version,
+    started: Instant,
+}
+
+/// The one host the request is for: its target's authority, else its only Host header.
+fn host_of(request: &Request<Body>) -> Result<HeaderValue, Error> {
+    if let Some(authority) = request.uri().authority() {
+        return HeaderValue::from_str(authority.as_str())
+            .map_err(|_| answer::bad_request("the target's host is no host name"));
+    }
+    let mut hosts = request.headers().get_all(header::HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (Some(host), None) => Ok(host.clone()),
+        (None, _) if request.version() < Version::HTTP_11 => Ok(HeaderValue::from_static("")),
+        (None, _) => Err(answer::bad_request("the Host header is missing")),
+        (Some(_), Some(_)) => Err(answer::bad_request("there is more than one Host header")),
+    }
+}
+
+fn canonicalise(request: &mut Request<Body>, keep_semicolons: bool) -> Result<(), canonical::Ambiguous> {
+    const NO_PATH: canonical::Ambiguous = canonical::Ambiguous("the request target is no path");
+    let uri = request.uri();
+    let raw = uri.path();
+    let path = canonical::path(if raw.is_empty() { "/" } else { raw })?;
+    if !path.starts_with('/') || !raw.starts_with('/') && !raw.is_empty() {
+        return Err(NO_PATH);
+    }
+    let query = uri.query().map(|query| {
+        if keep_semicolons {
+            query.into()
+        } else {
+            canonical::query(query)
+        }
+    });
+    let same = *path == *raw && query.as_deref() == uri.query();
+    if same && uri.authority().is_none() {
+        return Ok(());
+    }
+    if same {
+        let target = uri.path_and_query().cloned().ok_or(NO_PATH)?;
+        *request.uri_mut() = Uri::from(target);
+        return Ok(());
+    }
+    let target = match query {
+        Some(query) => format!("{path}?{query}"),
+        None => path.into_owned(),
+    };
+    set_target(request, target).ok_or(NO_PATH)
+}
+
+fn traceparent(context: &TraceContext) -> HeaderValue {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    let mut text = [b'-'; 55];
+    text[..2].copy_from_slice(b"00");
+    let mut write = |at: usize, bytes: &[u8]| {
+        for (index, byte) in bytes.iter().enumerate() {
+            text[at + 2 * index] = HEX[usize::from(byte >> 4)];
+            text[at + 2 * index + 1] = HEX[usize::from(byte & 15)];
+        }
+    };
+    write(3, &context.trace_id);
+    write(36, &context.span_id);
+    write(53, &[u8::from(context.sampled)]);
+    HeaderValue::from_bytes(&text).expect("hex digits and dashes are a header value")
+}

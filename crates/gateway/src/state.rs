@@ -1,0 +1,74 @@
+//! What outlives a configuration: rate buckets, breakers, server health, connection pools. Kept by name, looked up while a
+//! snapshot is built, dropped when no snapshot uses it.
+
+use crate::{
+    middleware::{breaker::Breaker, limit::Buckets},
+    service::{live::Live, pool::Pool},
+};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+#[derive(Default)]
+pub struct State {
+    buckets: Kept<Buckets>,
+    breakers: Kept<Breaker>,
+    in_flight: Kept<crate::middleware::in_flight::Counts>,
+    live: Kept<Live>,
+    pools: Kept<Pool>,
+}
+
+struct Kept<T>(Mutex<HashMap<String, Arc<T>>>);
+
+impl<T> Default for Kept<T> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<T> Kept<T> {
+    fn get(&self, key: &str, make: impl FnOnce() -> T) -> Arc<T> {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.entry(key.to_owned()).or_insert_with(|| Arc::new(make())).clone()
+    }
+
+    fn sweep(&self) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.retain(|_, value| Arc::strong_count(value) > 1);
+    }
+}
+
+impl State {
+    pub fn buckets(&self, middleware: &str) -> Arc<Buckets> {
+        self.buckets.get(middleware, Buckets::default)
+    }
+
+    /// The key holds the options too: another expression is another breaker.
+    pub fn breaker(&self, key: &str, make: impl FnOnce() -> Breaker) -> Arc<Breaker> {
+        self.breakers.get(key, make)
+    }
+
+    pub fn in_flight(&self, middleware: &str) -> Arc<crate::middleware::in_flight::Counts> {
+        self.in_flight.get(middleware, Default::default)
+    }
+
+    /// A server as one service sees it.
+    pub fn live(&self, service: &str, url: &str) -> Arc<Live> {
+        self.live.get(&format!("{service} {url}"), Live::default)
+    }
+
+    /// Connections to one address over one transport; services share them.
+    pub fn pool(&self, key: &str, make: impl FnOnce() -> Pool) -> Arc<Pool> {
+        self.pools.get(key, make)
+    }
+
+    /// Forgets what the configuration before used and the one in force does not.
+    pub fn sweep(&self) {
+        self.buckets.sweep();
+        self.breakers.sweep();
+        self.in_flight.sweep();
+        self.live.sweep();
+        self.pools.sweep();
+    }
+}
