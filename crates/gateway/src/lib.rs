@@ -24,6 +24,7 @@ pub mod settings;
 mod shared;
 mod snapshot;
 mod state;
+pub mod traefik;
 
 pub use address::Net;
 pub use builtin::{At, Builtin, Rate};

@@ -1,11 +1,28 @@
 //! Providers: where configuration comes from while the gateway runs.
 
+mod file;
+mod http;
+
 use crate::gateway::Control;
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 /// One task per provider that is configured.
-pub fn tasks(_control: &Arc<Control>, _stop: &CancellationToken) -> Vec<(String, BoxFuture<'static, ()>)> {
-    Vec::new()
+pub fn tasks(control: &Arc<Control>, stop: &CancellationToken) -> Vec<(String, BoxFuture<'static, ()>)> {
+    let providers = &control.shared.settings.providers;
+    let mut tasks: Vec<(String, BoxFuture<'static, ()>)> = Vec::new();
+    if let Some(file) = providers.file.clone() {
+        tasks.push((
+            "file provider".into(),
+            Box::pin(file::run(file, control.clone(), stop.clone())),
+        ));
+    }
+    if let Some(http) = providers.http.clone() {
+        tasks.push((
+            "http provider".into(),
+            Box::pin(http::run(http, control.clone(), stop.clone())),
+        ));
+    }
+    tasks
 }
