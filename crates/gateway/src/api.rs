@@ -63,44 +63,45 @@ impl Listing {
         self.middlewares.insert(name.into(), Value::Object(map));
     }
 
-    #[allow(clippy::too_many_arguments, reason = "one row of the listing, filled in one place")]
-    pub fn router(
-        &mut self,
-        name: &str,
-        config: &model::Router,
-        entry_points: &[String],
-        middlewares: &[String],
-        priority: Option<i64>,
-        enabled: bool,
-        errors: Vec<String>,
-        service: Option<&str>,
-    ) {
-        let mut map = shown(config);
+    pub fn router(&mut self, name: &str, row: Row<'_>) {
+        let mut map = shown(row.config);
         if map.get("rule") == Some(&json!("")) {
             map.remove("rule");
         }
         map.remove("priority");
-        if let Some(priority) = priority {
+        if let Some(priority) = row.priority {
             map.insert("priority".into(), json!(priority));
         }
-        map.insert("entryPoints".into(), json!(entry_points));
-        map.insert("using".into(), json!(entry_points));
-        if !middlewares.is_empty() {
-            map.insert("middlewares".into(), json!(middlewares));
+        if row.tls {
+            map.entry("tls").or_insert_with(|| json!({}));
         }
-        let warned = enabled && !errors.is_empty();
-        set_status(&mut map, errors);
-        if warned {
-            map.insert("status".into(), json!("warning"));
-        } else if !enabled {
-            map.insert("status".into(), json!("disabled"));
+        map.insert("entryPoints".into(), json!(row.entry_points));
+        map.insert("using".into(), json!(row.entry_points));
+        if !row.middlewares.is_empty() {
+            map.insert("middlewares".into(), json!(row.middlewares));
         }
-        used_by(&mut self.services, service, name);
-        for middleware in middlewares {
+        set_status(&mut map, row.errors);
+        map.insert("status".into(), json!(if row.enabled { "enabled" } else { "disabled" }));
+        used_by(&mut self.services, row.service, name);
+        for middleware in row.middlewares {
             used_by(&mut self.middlewares, Some(middleware), name);
         }
         self.routers.insert(name.into(), Value::Object(map));
     }
+}
+
+/// A router as it is listed.
+#[derive(Clone)]
+pub struct Row<'a> {
+    pub config: &'a model::Router,
+    pub entry_points: &'a [String],
+    /// Those of its entrypoints included.
+    pub middlewares: &'a [String],
+    pub tls: bool,
+    pub priority: Option<i64>,
+    pub enabled: bool,
+    pub errors: Vec<String>,
+    pub service: Option<&'a str>,
 }
 
 fn used_by(things: &mut BTreeMap<String, Value>, thing: Option<&str>, router: &str) {

@@ -1,8 +1,8 @@
 //! From merged configuration to a snapshot. What is wrong disables itself, says why, and leaves the rest alone.
 
 use crate::{
-    api::Listing,
-    compile,
+    api::{Listing, Row},
+    compile, compile_service,
     listener::tls,
     meter::Scope,
     model::{self, Dynamic},
@@ -144,7 +144,7 @@ impl Builder<'_> {
             .get(provider)
             .and_then(|config| config.http.as_ref()?.services.as_ref()?.get(name));
         let upstream = match config {
-            Some(config) => compile::upstream(self, qualified, config)?,
+            Some(config) => compile_service::upstream(self, qualified, config)?,
             None if provider == "internal" => {
                 let in_process = self.ground.in_process.iter().find(|(known, _)| known == name);
                 match in_process {
@@ -256,17 +256,65 @@ impl Builder<'_> {
         if !enabled {
             tracing::warn!(router = &*qualified, errors = ?errors, "a router is disabled");
         }
+        let missing = errors.iter().any(|error| error.starts_with(NO_ENTRY_POINT));
         let service = router.service.as_deref().map(|service| qualify(service, provider));
-        self.listing.router(
-            &qualified,
-            router,
-            &names,
-            &middlewares,
-            (!text.is_empty()).then_some(priority),
-            enabled,
+        let row = Row {
+            config: router,
+            entry_points: if missing {
+                router.entry_points.as_deref().unwrap_or_default()
+            } else {
+                &names
+            },
+            middlewares: &middlewares,
+            tls: router.tls.is_some(),
+            priority: (!text.is_empty() && !missing).then_some(priority),
+            enabled: enabled && !missing,
             errors,
-            service.as_deref(),
-        );
+            service: service.as_deref(),
+        };
+        self.list(&qualified, row, missing);
+    }
+
+    /// Lists a router as Traefik does: one copy for every entrypoint that adds something to its routers, under the entrypoint's
+    /// and the router's name where it is on several.
+    fn list(&mut self, name: &str, row: Row<'_>, missing: bool) {
+        let adds = |entry: &&EntryPoint| entry.tls.is_some() || !entry.middlewares.is_empty();
+        let all = &self.ground.settings.entry_points;
+        let on: Vec<&EntryPoint> = row
+            .entry_points
+            .iter()
+            .filter_map(|name| all.iter().find(|entry| entry.name == *name))
+            .collect();
+        let (adding, plain): (Vec<&EntryPoint>, Vec<&EntryPoint>) = on.iter().partition(|entry| adds(entry));
+        if adding.is_empty() || missing {
+            return self.listing.router(name, row);
+        }
+        for entry in &adding {
+            let mut middlewares = entry.middlewares.clone();
+            middlewares.extend(row.middlewares.iter().cloned());
+            let copy = Row {
+                entry_points: std::slice::from_ref(&entry.name),
+                middlewares: &middlewares,
+                tls: row.tls || entry.tls.is_some(),
+                ..row.clone()
+            };
+            let copied = if on.len() > 1 {
+                format!("{}-{name}", entry.name)
+            } else {
+                name.to_owned()
+            };
+            self.listing.router(&copied, copy);
+        }
+        if !plain.is_empty() {
+            let names: Vec<String> = plain.iter().map(|entry| entry.name.clone()).collect();
+            self.listing.router(
+                name,
+                Row {
+                    entry_points: &names,
+                    ..row
+                },
+            );
+        }
     }
 
     fn compiled(&mut self, provider: &str, router: &model::Router, text: &str) -> Result<(Rule, Arc<Service>), String> {
@@ -323,7 +371,7 @@ impl Builder<'_> {
         for name in names {
             match all.iter().position(|entry| entry.name.eq_ignore_ascii_case(name)) {
                 Some(place) => places.push(place),
-                None => errors.push(format!("the entrypoint '{name}' does not exist")),
+                None => errors.push(format!("{NO_ENTRY_POINT} '{name}'")),
             }
         }
         (places, errors)
@@ -449,6 +497,9 @@ impl Builder<'_> {
         }
     }
 }
+
+/// How the complaint about an unknown entrypoint begins.
+const NO_ENTRY_POINT: &str = "there is no entrypoint";
 
 /// The hosts a rule names, wherever it names them.
 fn named_hosts(rule: &Rule) -> Vec<String> {

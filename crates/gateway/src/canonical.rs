@@ -155,10 +155,10 @@ fn is_reserved(byte: u8) -> bool {
     b":/?#[]@!$&'()*+,;=%\\".contains(&byte)
 }
 
-/// Some parsers take `;` for `&`, others do not; behind us it is `&` for all.
-pub fn query(raw: &str) -> Cow<'_, str> {
+/// Some parsers take `;` for `&`, others do not; behind us it is `&` for all, or (`keep`) a character of the value for all.
+pub fn query(raw: &str, keep: bool) -> Cow<'_, str> {
     if raw.contains(';') {
-        Cow::Owned(raw.replace(';', "&"))
+        Cow::Owned(raw.replace(';', if keep { "%3B" } else { "&" }))
     } else {
         Cow::Borrowed(raw)
     }

@@ -3,11 +3,16 @@
 use crate::{
     address::{Net, Strategy as IpStrategy},
     build::{Builder, qualify, split},
+    compile_service,
     exchange::Retry,
-    listener::tls,
     middleware::{
         Middleware,
+        basic_auth::BasicAuth,
         breaker::Breaker,
+        buffering::Buffering,
+        compress::Compress,
+        errors::Errors,
+        forward_auth::ForwardAuth,
         headers::Headers,
         in_flight::InFlight,
         ip_allow::IpAllow,
@@ -17,17 +22,10 @@ use crate::{
         redirect::Redirect,
     },
     model::{self, Period, middleware::SourceCriterion},
-    service::{
-        Child, Mirror, Mirroring, Upstream, Weighted,
-        balancer::{Balancer, Server, Strategy},
-        health::Checks,
-        pool::{Pool, Transport},
-        sticky::{self, Sticky},
-    },
 };
-use http::{HeaderName, HeaderValue, Uri};
+use http::{HeaderName, Uri};
 use regex::Regex;
-use std::{sync::Mutex, time::Duration};
+use std::time::Duration;
 
 /// A middleware by its qualified name, chains laid flat. `above` are the chains it is in.
 pub fn middleware(
@@ -56,6 +54,7 @@ pub fn middleware(
     let one = path(config)
         .or_else(|| traffic(builder, qualified, config))
         .or_else(|| access(builder, config))
+        .or_else(|| others(builder, provider, config))
         .unwrap_or_else(|| Err(unsupported(config)));
     one.map(|one| vec![one])
         .map_err(|error| format!("the middleware '{qualified}': {error}"))
@@ -286,156 +285,33 @@ fn access(builder: &Builder<'_>, config: &model::Middleware) -> Compiled {
     None
 }
 
-/// A service of the model to what runs.
-pub fn upstream(builder: &mut Builder<'_>, qualified: &str, config: &model::Service) -> Result<Upstream, String> {
-    let (_, provider) = split(qualified);
-    if let Some(balancer) = &config.load_balancer {
-        let made = load_balancer(builder, qualified, balancer)?;
-        if let Some(check) = &balancer.health_check {
-            builder.checks.push(Checks::new(check, &made)?);
-        }
-        return Ok(Upstream::Remote(made));
+fn others(builder: &mut Builder<'_>, provider: &str, config: &model::Middleware) -> Compiled {
+    if let Some(auth) = &config.basic_auth {
+        return Some(BasicAuth::compile(auth).map(|auth| Middleware::BasicAuth(Box::new(auth))));
     }
-    if let Some(weighted) = &config.weighted {
-        let mut children = Vec::new();
-        for child in weighted.services.iter().flatten() {
-            let name = qualify(child.name.as_deref().unwrap_or_default(), provider);
-            children.push(Child {
-                service: builder.service(&name)?,
-                weight: child.weight.unwrap_or(1),
-                token: sticky::token(&name),
-            });
-        }
-        let sticky = weighted.sticky.as_ref().and_then(|sticky| sticky.cookie.as_ref());
-        return Ok(Upstream::Weighted(Weighted {
-            children,
-            sticky: sticky.map(|cookie| Sticky::new(cookie, qualified)),
-            turn: Mutex::default(),
-        }));
+    if let Some(auth) = &config.forward_auth {
+        let pool = |address: &Uri| {
+            let transport = compile_service::transport(builder, None)?;
+            compile_service::pool(builder, address, &transport, "")
+        };
+        return Some(ForwardAuth::compile(auth, pool).map(|auth| Middleware::ForwardAuth(Box::new(auth))));
     }
-    if let Some(mirroring) = &config.mirroring {
-        let main = builder.service(&qualify(mirroring.service.as_deref().unwrap_or_default(), provider))?;
-        let mut mirrors = Vec::new();
-        for mirror in mirroring.mirrors.iter().flatten() {
-            mirrors.push(Mirror {
-                service: builder.service(&qualify(mirror.name.as_deref().unwrap_or_default(), provider))?,
-                percent: mirror
-                    .percent
-                    .and_then(|percent| u64::try_from(percent).ok())
-                    .unwrap_or(0),
-                counts: Mutex::default(),
-            });
-        }
-        return Ok(Upstream::Mirroring(Mirroring {
-            main,
-            mirrors,
-            mirror_body: mirroring.mirror_body != Some(false),
-            max_body: mirroring.max_body_size.unwrap_or(-1),
-        }));
+    if let Some(errors) = &config.errors {
+        let service = builder.service(&qualify(errors.service.as_deref().unwrap_or_default(), provider));
+        let compiled = service.and_then(|service| Errors::compile(errors, service));
+        return Some(compiled.map(|errors| Middleware::Errors(Box::new(errors))));
     }
-    if let Some(failover) = &config.failover {
-        let main = builder.service(&qualify(failover.service.as_deref().unwrap_or_default(), provider))?;
-        let fallback = builder.service(&qualify(failover.fallback.as_deref().unwrap_or_default(), provider))?;
-        return Ok(Upstream::Failover(main, fallback));
+    if let Some(buffering) = &config.buffering {
+        let limit = |bytes: Option<u64>| {
+            bytes
+                .filter(|bytes| *bytes > 0)
+                .map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX))
+        };
+        return Some(Ok(Middleware::Buffering(Buffering {
+            request: limit(buffering.max_request_body_bytes),
+            response: limit(buffering.max_response_body_bytes),
+        })));
     }
-    Err("the service says neither loadBalancer nor weighted, mirroring or failover".into())
-}
-
-fn load_balancer(
-    builder: &Builder<'_>,
-    qualified: &str,
-    config: &model::service::LoadBalancer,
-) -> Result<Balancer, String> {
-    let (_, provider) = split(qualified);
-    let transport_name = config.servers_transport.as_deref().map(|name| qualify(name, provider));
-    let transport = transport(builder, transport_name.as_deref())?;
-    let key = transport_name.unwrap_or_default();
-    let servers = config
-        .servers
-        .iter()
-        .flatten()
-        .map(|server| one_server(builder, qualified, server, &transport, &key));
-    let cookie = config.sticky.as_ref().and_then(|sticky| sticky.cookie.as_ref());
-    Ok(Balancer {
-        name: qualified.into(),
-        servers: servers.collect::<Result<_, _>>()?,
-        strategy: Strategy::parse(config.strategy.as_deref().unwrap_or_default())?,
-        sticky: cookie.map(|cookie| Sticky::new(cookie, qualified)),
-        pass_host: config.pass_host_header != Some(false),
-        turn: Mutex::default(),
-    })
-}
-
-fn one_server(
-    builder: &Builder<'_>,
-    service: &str,
-    server: &model::service::Server,
-    transport: &Transport,
-    key: &str,
-) -> Result<Server, String> {
-    let url = server.url.clone().unwrap_or_default();
-    let wrong = || format!("'{url}' is no URL of a server, such as http://10.0.0.7:3000");
-    let uri: Uri = url.parse().map_err(|_| wrong())?;
-    let authority = uri.authority().ok_or_else(wrong)?;
-    let secure = match uri.scheme_str() {
-        Some("http") => false,
-        Some("https") => true,
-        Some(other) => return Err(format!("'{url}': the scheme {other} is not supported")),
-        None => return Err(wrong()),
-    };
-    let address = format!(
-        "{}:{}",
-        authority.host(),
-        authority.port_u16().unwrap_or(if secure { 443 } else { 80 })
-    );
-    let name = transport
-        .server_name
-        .clone()
-        .unwrap_or_else(|| authority.host().trim_matches(['[', ']']).to_owned());
-    let tls_name = secure.then(|| name.try_into().map_err(|_| wrong())).transpose()?;
-    let state = builder.ground.state;
-    let pool = state.pool(&format!("{key} {secure} {address}"), || {
-        Pool::new(address, tls_name, transport.clone())
-    });
-    Ok(Server {
-        authority: HeaderValue::from_str(authority.as_str()).map_err(|_| wrong())?,
-        base: (server.preserve_path == Some(true)).then(|| uri.path().trim_end_matches('/').to_owned()),
-        weight: server.weight.unwrap_or(1),
-        live: state.live(service, &url),
-        token: sticky::token(&url),
-        url: url.as_str().into(),
-        pool,
-    })
-}
-
-fn transport(builder: &Builder<'_>, qualified: Option<&str>) -> Result<Transport, String> {
-    let none = model::ServersTransport::default();
-    let config = match qualified {
-        None => &none,
-        Some(qualified) => {
-            let (name, provider) = split(qualified);
-            let config = builder
-                .configs
-                .get(provider)
-                .and_then(|config| config.http.as_ref()?.servers_transports.as_ref()?.get(name));
-            config.ok_or_else(|| format!("the servers transport '{qualified}' does not exist"))?
-        }
-    };
-    if config.root_cas.is_some() || config.certificates.is_some() {
-        return Err("rootCAs and certificates of servers transports are not supported yet".into());
-    }
-    let timeouts = config.forwarding_timeouts.clone().unwrap_or_default();
-    let period = |period: Option<Period>, default: u64| period.map_or(Duration::from_secs(default), |period| period.0);
-    Ok(Transport {
-        dial_timeout: period(timeouts.dial_timeout, 30),
-        header_timeout: period(timeouts.response_header_timeout, 0),
-        idle_timeout: period(timeouts.idle_conn_timeout, 90),
-        most_idle: config
-            .max_idle_conns_per_host
-            .and_then(|most| usize::try_from(most).ok())
-            .unwrap_or(200)
-            .max(1),
-        tls: tls::client_config(config.insecure_skip_verify != Some(true)),
-        server_name: config.server_name.clone(),
-    })
+    let compress = config.compress.as_ref()?;
+    Some(Compress::compile(compress).map(|compress| Middleware::Compress(Box::new(compress))))
 }

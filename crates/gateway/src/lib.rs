@@ -9,6 +9,7 @@ mod build;
 pub mod builtin;
 mod canonical;
 mod compile;
+mod compile_service;
 mod exchange;
 mod forwarded;
 mod gateway;

@@ -117,12 +117,26 @@ impl Shared {
         let name = name.ok_or_else(|| refuse(exchange, answer::bad_request("the Host is no host name")))?;
         exchange.host = name.into();
         if *request.method() == Method::OPTIONS && request.uri().path() == "*" {
-            return Err(Box::new(answer::text(StatusCode::OK, "")));
+            return Err(Box::new(Response::new(Body::empty())));
         }
         canonicalise(request, entry.keep_semicolons)
             .map_err(|ambiguous| refuse(exchange, answer::bad_request(ambiguous.0)))?;
         if request.uri().path() != &*exchange.instance {
             exchange.instance = request.uri().path().into();
+        }
+        let misdirected = exchange
+            .peer
+            .server_name
+            .as_ref()
+            .is_some_and(|name| entry.tls.options(name) != entry.tls.options(&exchange.host));
+        if misdirected {
+            // The handshake was made under other rules than this host demands (RFC 9110 section 15.5.20).
+            let error = answer::bad_request("this connection was made for another host");
+            return Err(Box::new(answer::problem_as(
+                StatusCode::MISDIRECTED_REQUEST.as_u16(),
+                &error,
+                exchange,
+            )));
         }
         self.headers(request, exchange, entry, host);
         Ok(())
@@ -200,18 +214,15 @@ fn host_of(request: &Request<Body>) -> Result<HeaderValue, Error> {
 fn canonicalise(request: &mut Request<Body>, keep_semicolons: bool) -> Result<(), canonical::Ambiguous> {
     const NO_PATH: canonical::Ambiguous = canonical::Ambiguous("the request target is no path");
     let uri = request.uri();
+    if uri.scheme().is_none() && uri.authority().is_some() {
+        return Err(NO_PATH);
+    }
     let raw = uri.path();
     let path = canonical::path(if raw.is_empty() { "/" } else { raw })?;
     if !path.starts_with('/') || !raw.starts_with('/') && !raw.is_empty() {
         return Err(NO_PATH);
     }
-    let query = uri.query().map(|query| {
-        if keep_semicolons {
-            query.into()
-        } else {
-            canonical::query(query)
-        }
-    });
+    let query = uri.query().map(|query| canonical::query(query, keep_semicolons));
     let same = *path == *raw && query.as_deref() == uri.query();
     if same && uri.authority().is_none() {
         return Ok(());

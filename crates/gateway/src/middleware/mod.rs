@@ -1,7 +1,12 @@
 //! Middlewares: a request half that lets the request on or answers it, and a response half. A chain runs the first halves down
 //! and the second halves up, in one loop.
 
+pub mod basic_auth;
 pub mod breaker;
+pub mod buffering;
+pub mod compress;
+pub mod errors;
+pub mod forward_auth;
 pub mod headers;
 pub mod in_flight;
 pub mod ip_allow;
@@ -25,6 +30,11 @@ pub enum Middleware {
     Jwt(jwt::Jwt),
     Breaker(Arc<breaker::Breaker>),
     Retry(Retry),
+    BasicAuth(Box<basic_auth::BasicAuth>),
+    ForwardAuth(Box<forward_auth::ForwardAuth>),
+    Errors(Box<errors::Errors>),
+    Buffering(buffering::Buffering),
+    Compress(Box<compress::Compress>),
     /// Does nothing any more (contentType since v3).
     Idle,
 }
@@ -35,6 +45,9 @@ pub enum Note {
     InFlight(in_flight::Held),
     Started(Instant),
     Cors(headers::Cors),
+    Errors(Box<errors::Asked>),
+    Cookies(Vec<http::HeaderValue>),
+    Compress(compress::Wish),
 }
 
 /// The request goes on, or is answered here.
@@ -58,6 +71,14 @@ impl Middleware {
                 exchange.retry = *retry;
                 Flow::On
             }
+            Self::BasicAuth(auth) => auth.request(request, exchange).await,
+            Self::ForwardAuth(auth) => auth.request(place, request, exchange).await,
+            Self::Errors(errors) => {
+                errors.request(place, request, exchange);
+                Flow::On
+            }
+            Self::Buffering(buffering) => buffering.request(request, exchange).await,
+            Self::Compress(compress) => compress.request(place, request, exchange),
             Self::Idle => Flow::On,
         }
     }
@@ -68,6 +89,10 @@ impl Middleware {
             Self::Limit(_) => limit::response(place, response, exchange),
             Self::InFlight(_) => in_flight::response(place, response, exchange),
             Self::Breaker(breaker) => breaker.response(place, response, exchange),
+            Self::ForwardAuth(_) => forward_auth::response(place, response, exchange),
+            Self::Errors(errors) => errors.response(place, response, exchange).await,
+            Self::Buffering(buffering) => buffering.response(response, exchange).await,
+            Self::Compress(compress) => compress.response(place, response, exchange).await,
             _ => response,
         }
     }

@@ -68,7 +68,8 @@ pub fn to_scheme(
         ("", _) | ("443", "https") | ("80", "http") => String::new(),
         (port, _) => format!(":{port}"),
     };
-    if told == scheme {
+    let there_already = port.is_empty() || canonical::port(host).is_some_and(|given| port[1..] == *given);
+    if told == scheme && there_already {
         return None;
     }
     let name = canonical::port(host).map_or(host, |port| &host[..host.len() - port.len() - 1]);

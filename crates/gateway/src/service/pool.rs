@@ -32,6 +32,14 @@ pub struct Transport {
     pub server_name: Option<String>,
 }
 
+impl std::fmt::Debug for Transport {
+    /// What tells one transport from another, as a key.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let times = (self.dial_timeout, self.header_timeout, self.idle_timeout);
+        write!(f, "{times:?} {} {:?}", self.most_idle, self.server_name)
+    }
+}
+
 pub struct Pool {
     /// `host:port`
     address: String,

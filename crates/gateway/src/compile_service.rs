@@ -1,0 +1,182 @@
+//! One service of the model to what runs: balancers with their servers and pools, weighted, mirroring, failover.
+
+use crate::{
+    build::{Builder, qualify, split},
+    listener::tls,
+    model::{self, Period},
+    service::{
+        Child, Mirror, Mirroring, Upstream, Weighted,
+        balancer::{Balancer, Server, Strategy},
+        health::Checks,
+        pool::{Pool, Transport},
+        sticky::{self, Sticky},
+    },
+};
+use http::{HeaderValue, Uri};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+/// A service of the model to what runs.
+pub fn upstream(builder: &mut Builder<'_>, qualified: &str, config: &model::Service) -> Result<Upstream, String> {
+    let (_, provider) = split(qualified);
+    if let Some(balancer) = &config.load_balancer {
+        let made = load_balancer(builder, qualified, balancer)?;
+        if let Some(check) = &balancer.health_check {
+            builder.checks.push(Checks::new(check, &made)?);
+        }
+        return Ok(Upstream::Remote(made));
+    }
+    if let Some(weighted) = &config.weighted {
+        let mut children = Vec::new();
+        for child in weighted.services.iter().flatten() {
+            let name = qualify(child.name.as_deref().unwrap_or_default(), provider);
+            children.push(Child {
+                service: builder.service(&name)?,
+                weight: child.weight.unwrap_or(1),
+                token: sticky::token(&name),
+            });
+        }
+        let sticky = weighted.sticky.as_ref().and_then(|sticky| sticky.cookie.as_ref());
+        return Ok(Upstream::Weighted(Weighted {
+            children,
+            sticky: sticky.map(|cookie| Sticky::new(cookie, qualified)),
+            turn: Mutex::default(),
+        }));
+    }
+    if let Some(mirroring) = &config.mirroring {
+        let main = builder.service(&qualify(mirroring.service.as_deref().unwrap_or_default(), provider))?;
+        let mut mirrors = Vec::new();
+        for mirror in mirroring.mirrors.iter().flatten() {
+            mirrors.push(Mirror {
+                service: builder.service(&qualify(mirror.name.as_deref().unwrap_or_default(), provider))?,
+                percent: mirror
+                    .percent
+                    .and_then(|percent| u64::try_from(percent).ok())
+                    .unwrap_or(0),
+                counts: Mutex::default(),
+            });
+        }
+        return Ok(Upstream::Mirroring(Mirroring {
+            main,
+            mirrors,
+            mirror_body: mirroring.mirror_body != Some(false),
+            max_body: mirroring.max_body_size.unwrap_or(-1),
+        }));
+    }
+    if let Some(failover) = &config.failover {
+        let main = builder.service(&qualify(failover.service.as_deref().unwrap_or_default(), provider))?;
+        let fallback = builder.service(&qualify(failover.fallback.as_deref().unwrap_or_default(), provider))?;
+        return Ok(Upstream::Failover(main, fallback));
+    }
+    Err("the service says neither loadBalancer nor weighted, mirroring or failover".into())
+}
+
+fn load_balancer(
+    builder: &Builder<'_>,
+    qualified: &str,
+    config: &model::service::LoadBalancer,
+) -> Result<Balancer, String> {
+    let (_, provider) = split(qualified);
+    let transport_name = config.servers_transport.as_deref().map(|name| qualify(name, provider));
+    let transport = transport(builder, transport_name.as_deref())?;
+    let key = transport_name.unwrap_or_default();
+    let servers = config
+        .servers
+        .iter()
+        .flatten()
+        .map(|server| one_server(builder, qualified, server, &transport, &key));
+    let cookie = config.sticky.as_ref().and_then(|sticky| sticky.cookie.as_ref());
+    Ok(Balancer {
+        name: qualified.into(),
+        servers: servers.collect::<Result<_, _>>()?,
+        strategy: Strategy::parse(config.strategy.as_deref().unwrap_or_default())?,
+        sticky: cookie.map(|cookie| Sticky::new(cookie, qualified)),
+        pass_host: config.pass_host_header != Some(false),
+        turn: Mutex::default(),
+    })
+}
+
+fn one_server(
+    builder: &Builder<'_>,
+    service: &str,
+    server: &model::service::Server,
+    transport: &Transport,
+    key: &str,
+) -> Result<Server, String> {
+    let url = server.url.clone().unwrap_or_default();
+    let wrong = || format!("'{url}' is no URL of a server, such as http://10.0.0.7:3000");
+    let uri: Uri = url.parse().map_err(|_| wrong())?;
+    let authority = uri.authority().ok_or_else(wrong)?;
+    let pool = pool(builder, &uri, transport, key)?;
+    let state = builder.ground.state;
+    Ok(Server {
+        authority: HeaderValue::from_str(authority.as_str()).map_err(|_| wrong())?,
+        base: (server.preserve_path == Some(true)).then(|| uri.path().trim_end_matches('/').to_owned()),
+        weight: server.weight.unwrap_or(1),
+        live: state.live(service, &url),
+        token: sticky::token(&url),
+        url: url.as_str().into(),
+        pool,
+    })
+}
+
+/// The connections to a server, shared by all who reach it the same way.
+pub fn pool(builder: &Builder<'_>, uri: &Uri, transport: &Transport, key: &str) -> Result<Arc<Pool>, String> {
+    let wrong = || format!("'{uri}' is no URL of a server, such as http://10.0.0.7:3000");
+    let authority = uri.authority().ok_or_else(wrong)?;
+    let secure = match uri.scheme_str() {
+        Some("http") => false,
+        Some("https") => true,
+        Some(other) => return Err(format!("'{uri}': the scheme {other} is not supported")),
+        None => return Err(wrong()),
+    };
+    let address = format!(
+        "{}:{}",
+        authority.host(),
+        authority.port_u16().unwrap_or(if secure { 443 } else { 80 })
+    );
+    let name = transport
+        .server_name
+        .clone()
+        .unwrap_or_else(|| authority.host().trim_matches(['[', ']']).to_owned());
+    let tls_name = secure.then(|| name.try_into().map_err(|_| wrong())).transpose()?;
+    let make = || Pool::new(address.clone(), tls_name, transport.clone());
+    Ok(builder
+        .ground
+        .state
+        .pool(&format!("{key} {transport:?} {secure} {address}"), make))
+}
+
+pub fn transport(builder: &Builder<'_>, qualified: Option<&str>) -> Result<Transport, String> {
+    let none = model::ServersTransport::default();
+    let config = match qualified {
+        None => &none,
+        Some(qualified) => {
+            let (name, provider) = split(qualified);
+            let config = builder
+                .configs
+                .get(provider)
+                .and_then(|config| config.http.as_ref()?.servers_transports.as_ref()?.get(name));
+            config.ok_or_else(|| format!("the servers transport '{qualified}' does not exist"))?
+        }
+    };
+    if config.root_cas.is_some() || config.certificates.is_some() {
+        return Err("rootCAs and certificates of servers transports are not supported yet".into());
+    }
+    let timeouts = config.forwarding_timeouts.clone().unwrap_or_default();
+    let period = |period: Option<Period>, default: u64| period.map_or(Duration::from_secs(default), |period| period.0);
+    Ok(Transport {
+        dial_timeout: period(timeouts.dial_timeout, 30),
+        header_timeout: period(timeouts.response_header_timeout, 0),
+        idle_timeout: period(timeouts.idle_conn_timeout, 90),
+        most_idle: config
+            .max_idle_conns_per_host
+            .and_then(|most| usize::try_from(most).ok())
+            .unwrap_or(200)
+            .max(1),
+        tls: tls::client_config(config.insecure_skip_verify != Some(true)),
+        server_name: config.server_name.clone(),
+    })
+}
