@@ -266,8 +266,9 @@ fn access(builder: &Builder<'_>, config: &model::Middleware) -> Compiled {
     if let Some(headers) = &config.headers {
         return Some(Headers::compile(headers).map(|headers| Middleware::Headers(Box::new(headers))));
     }
-    if config.content_type.is_some() {
-        return Some(Ok(Middleware::Idle));
+    if let Some(kind) = &config.content_type {
+        let off = kind.auto_detect == Some(false);
+        return Some(Ok(if off { Middleware::Idle } else { Middleware::ContentType }));
     }
     if let Some(jwt) = &config.jwt {
         let verifier = builder

@@ -126,6 +126,9 @@ fn one_server(
 pub fn pool(builder: &Builder<'_>, uri: &Uri, transport: &Transport, key: &str) -> Result<Arc<Pool>, String> {
     let wrong = || format!("'{uri}' is no URL of a server, such as http://10.0.0.7:3000");
     let authority = uri.authority().ok_or_else(wrong)?;
+    if authority.port().is_none() && authority.as_str() != authority.host() {
+        return Err(format!("'{uri}': the port is no number"));
+    }
     let secure = match uri.scheme_str() {
         Some("http") => false,
         Some("https") => true,

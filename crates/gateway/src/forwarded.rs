@@ -64,7 +64,7 @@ pub fn drop_hop_by_hop(headers: &mut HeaderMap) -> Option<HeaderValue> {
             match name.as_str() {
                 "" | "close" | "keep-alive" => {}
                 "upgrade" => upgrade = headers.get(header::UPGRADE).cloned(),
-                "host" | "content-length" | "content-type" | "authorization" | "cookie" => {}
+                "host" | "content-length" | "content-type" => {}
                 name if names_the_client(name) => {}
                 name => drop(headers.remove(name)),
             }
@@ -197,7 +197,7 @@ mod tests {
             ("authorization", "a"),
         ]);
         assert_eq!(drop_hop_by_hop(&mut map), None);
-        assert!(map.contains_key("x-real-ip") && map.contains_key("authorization"));
+        assert!(map.contains_key("x-real-ip") && !map.contains_key("authorization"));
         assert!(!map.contains_key("x-custom") && !map.contains_key("connection"));
     }
 }

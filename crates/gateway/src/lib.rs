@@ -30,5 +30,6 @@ pub mod traefik;
 pub use address::Net;
 pub use builtin::{At, Builtin, Rate};
 pub use gateway::{Control, Gateway, Inputs, open};
+pub use provider::file::read_one as read_file;
 pub use rule::Syntax;
 pub use settings::{Admin, EntryPoint, Settings};

@@ -174,7 +174,5 @@ pub struct DockerProvider {
     pub exposed_by_default: bool,
     pub default_rule: String,
     pub network: String,
-    pub use_bind_port_ip: bool,
     pub constraints: String,
-    pub allow_empty_services: bool,
 }

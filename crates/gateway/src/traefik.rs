@@ -3,7 +3,10 @@
 use crate::{
     model::{self, Mistake, Node, Period, Place, Reader, Shape, Value, middleware::Anything, text, tree::shape},
     rule::Syntax,
-    settings::{AccessLog, Admin, EntryPoint, FileProvider, Forwarded, HttpProvider, Providers, Redirect, Settings},
+    settings::{
+        AccessLog, Admin, DockerProvider, EntryPoint, FileProvider, Forwarded, HttpProvider, Providers, Redirect,
+        Settings,
+    },
 };
 use indexmap::IndexMap;
 use std::{io, time::Duration};
@@ -64,7 +67,18 @@ shape! {
     Responding { read_timeout: Period, write_timeout: Period, idle_timeout: Period }
     LifeCycle { request_accept_grace_timeout: Period, grace_time_out: Period }
 
-    Sources { providers_throttle_duration: Period, file: FileSource, http: HttpSource }
+    Sources { providers_throttle_duration: Period, file: FileSource, http: HttpSource, docker: DockerSource }
+    DockerSource {
+        endpoint: String,
+        exposed_by_default: bool,
+        default_rule: String,
+        network: String,
+        use_bind_port_ip as "useBindPortIP": bool,
+        constraints: String,
+        allow_empty_services: bool,
+        watch: bool,
+        http_client_timeout as "httpClientTimeout": Period,
+    }
     FileSource { directory: String, filename: String, watch: bool, debug_log_generated_template: bool }
     HttpSource { endpoint: String, poll_interval: Period, poll_timeout: Period, headers: IndexMap<String, String> }
 }
@@ -210,6 +224,24 @@ impl Static {
                 }
                 None => wrong.push(mistake("providers.file", "it needs a directory or a filename".into())),
             }
+        }
+        if let Some(docker) = &sources.docker {
+            if docker.use_bind_port_ip == Some(true) {
+                wrong.push(mistake("providers.docker.useBindPortIP", "is not supported".into()));
+            }
+            out.docker = Some(DockerProvider {
+                endpoint: docker
+                    .endpoint
+                    .clone()
+                    .unwrap_or_else(|| "unix:///var/run/docker.sock".into()),
+                exposed_by_default: docker.exposed_by_default != Some(false),
+                default_rule: docker
+                    .default_rule
+                    .clone()
+                    .unwrap_or_else(|| "Host(`{{ normalize .Name }}`)".into()),
+                network: docker.network.clone().unwrap_or_default(),
+                constraints: docker.constraints.clone().unwrap_or_default(),
+            });
         }
         if let Some(http) = &sources.http {
             match &http.endpoint {

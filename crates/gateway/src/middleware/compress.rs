@@ -153,7 +153,7 @@ impl Compress {
             Some(_) => body,
             None => match first(body, self.least).await {
                 Begun::Whole(bytes) => return Response::from_parts(parts, Body::from(bytes)),
-                Begun::More(body) => body,
+                Begun::More(_, body) => body,
             },
         };
         parts.headers.remove(header::CONTENT_LENGTH);
@@ -190,14 +190,25 @@ impl Compress {
     }
 }
 
-enum Begun {
+pub enum Begun {
     Whole(Bytes),
-    More(Body),
+    /// What was read, and a body that begins with it.
+    More(Bytes, Body),
 }
 
 /// Reads until it is clear whether the body is long enough to be worth it.
-async fn first(mut body: Body, least: u64) -> Begun {
+pub async fn first(mut body: Body, least: u64) -> Begun {
     let mut begun = Vec::new();
+    let more = |begun: Vec<u8>, body| {
+        let begun = Bytes::from(begun);
+        Begun::More(
+            begun.clone(),
+            Body::new(Prefixed {
+                first: Some(begun),
+                body,
+            }),
+        )
+    };
     loop {
         let frame = std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await;
         match frame {
@@ -206,20 +217,12 @@ async fn first(mut body: Body, least: u64) -> Begun {
                     begun.extend_from_slice(&data);
                 }
                 if begun.len() as u64 >= least {
-                    return Begun::More(Body::new(Prefixed {
-                        first: Some(begun.into()),
-                        body,
-                    }));
+                    return more(begun, body);
                 }
             }
             None => return Begun::Whole(begun.into()),
             // The error comes again when the rest is read.
-            Some(Err(_)) => {
-                return Begun::More(Body::new(Prefixed {
-                    first: Some(begun.into()),
-                    body,
-                }));
-            }
+            Some(Err(_)) => return more(begun, body),
         }
     }
 }

@@ -108,6 +108,9 @@ impl Headers {
     }
 
     pub fn response(&self, place: usize, mut response: Response, exchange: &mut Exchange) -> Response {
+        if response.status() == http::StatusCode::SWITCHING_PROTOCOLS {
+            return response;
+        }
         let headers = response.headers_mut();
         let note = match exchange.take_note(place) {
             Some(Note::Cors(note)) => note,

@@ -5,6 +5,7 @@ pub mod basic_auth;
 pub mod breaker;
 pub mod buffering;
 pub mod compress;
+pub mod content_type;
 pub mod errors;
 pub mod forward_auth;
 pub mod headers;
@@ -35,7 +36,7 @@ pub enum Middleware {
     Errors(Box<errors::Errors>),
     Buffering(buffering::Buffering),
     Compress(Box<compress::Compress>),
-    /// Does nothing any more (contentType since v3).
+    ContentType,
     Idle,
 }
 
@@ -79,7 +80,7 @@ impl Middleware {
             }
             Self::Buffering(buffering) => buffering.request(request, exchange).await,
             Self::Compress(compress) => compress.request(place, request, exchange),
-            Self::Idle => Flow::On,
+            Self::ContentType | Self::Idle => Flow::On,
         }
     }
 
@@ -93,6 +94,7 @@ impl Middleware {
             Self::Errors(errors) => errors.response(place, response, exchange).await,
             Self::Buffering(buffering) => buffering.response(response, exchange).await,
             Self::Compress(compress) => compress.response(place, response, exchange).await,
+            Self::ContentType => content_type::response(response).await,
             _ => response,
         }
     }

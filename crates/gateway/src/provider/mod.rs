@@ -1,7 +1,9 @@
 //! Providers: where configuration comes from while the gateway runs.
 
-mod file;
+mod docker;
+pub mod file;
 mod http;
+mod labels;
 
 use crate::gateway::Control;
 use futures_util::future::BoxFuture;
@@ -22,6 +24,12 @@ pub fn tasks(control: &Arc<Control>, stop: &CancellationToken) -> Vec<(String, B
         tasks.push((
             "http provider".into(),
             Box::pin(http::run(http, control.clone(), stop.clone())),
+        ));
+    }
+    if let Some(docker) = providers.docker.clone() {
+        tasks.push((
+            "docker provider".into(),
+            Box::pin(docker::run(docker, control.clone(), stop.clone())),
         ));
     }
     tasks

@@ -6,3 +6,4 @@ mod parse;
 
 pub use compile::{Syntax, compile};
 pub use matcher::{Matcher, Rule, Target};
+pub use parse::{Expression, parse};

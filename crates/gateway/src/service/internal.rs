@@ -47,12 +47,34 @@ impl Internal {
                 .unwrap_or_else(|| answer::problem(&answer::no_route(), exchange)),
             _ if !reads => method_not_allowed(exchange),
             Self::Api(published) => published.answer(request.uri(), exchange),
-            Self::Dashboard => answer::redirect(StatusCode::FOUND, "/api/overview").unwrap_or_default(),
+            Self::Dashboard => dashboard(&request),
             Self::Metrics(metrics) => metrics_text(metrics, exchange),
             Self::Health(services) => platform(services, exchange).await,
             Self::Index => index(&request),
         }
     }
+}
+
+/// The dashboard to come lives at `/dashboard/`; until then it says where its data is.
+fn dashboard(request: &Request<Body>) -> Response {
+    if request.uri().path() == "/" {
+        let host = request
+            .headers()
+            .get(header::HOST)
+            .and_then(|host| host.to_str().ok())
+            .unwrap_or_default();
+        let scheme = request
+            .headers()
+            .get(crate::forwarded::X_FORWARDED_PROTO)
+            .and_then(|proto| proto.to_str().ok())
+            .unwrap_or("http");
+        return answer::redirect(StatusCode::MOVED_PERMANENTLY, &format!("{scheme}://{host}/dashboard/"))
+            .unwrap_or_default();
+    }
+    answer::text(
+        StatusCode::OK,
+        "The dashboard's data: /api/overview, /api/rawdata, /api/http/routers, /api/http/services, /api/http/middlewares, /api/entrypoints\n",
+    )
 }
 
 fn method_not_allowed(exchange: &Exchange) -> Response {
