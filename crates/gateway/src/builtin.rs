@@ -71,7 +71,7 @@ pub fn dynamic(builtin: &Builtin) -> Dynamic {
     }
     let middlewares = http.middlewares.get_or_insert_default();
     let mut limited = |name: &str, rate: Rate, anonymous: Rate| {
-        rate.map(|rate| {
+        (rate.is_some() || anonymous.is_some()).then(|| {
             let name = format!("{name}-limit");
             middlewares.insert(name.clone(), limit(rate, anonymous));
             name
@@ -187,18 +187,20 @@ fn remote(urls: &[String]) -> Service {
     }
 }
 
-fn limit((count, period): (u64, Duration), anonymous: Rate) -> Middleware {
-    let whole = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+/// A side without a limit gets the largest number there is, which the middleware takes for none.
+fn limit(rate: Rate, anonymous: Rate) -> Middleware {
+    let whole = |rate: Rate| rate.map_or(i64::MAX, |(count, _)| i64::try_from(count).unwrap_or(i64::MAX));
+    let period = rate.or(anonymous).map_or(Duration::from_secs(60), |(_, period)| period);
     Middleware {
         rate_limit: Some(RateLimit {
-            average: Some(whole(count)),
+            average: Some(whole(rate)),
             period: Some(Period(period)),
             source_criterion: Some(SourceCriterion {
                 token_subject: Some(true),
                 ..SourceCriterion::default()
             }),
             headers: Some(true),
-            anonymous: Some(anonymous.map_or(i64::MAX, |(count, _)| whole(count))),
+            anonymous: Some(whole(anonymous)),
             ..RateLimit::default()
         }),
         ..Middleware::default()

@@ -209,7 +209,11 @@ impl Control {
 
     /// What the gateway configures itself: the platform's routes and the admin entrypoint's.
     fn own(&self) -> Dynamic {
-        let mut dynamic = self.builtin.as_ref().map(builtin::dynamic).unwrap_or_default();
+        let builtin = self.builtin.clone().map(|builtin| Builtin {
+            verifies: builtin.verifies && self.shared.verifier.is_some(),
+            ..builtin
+        });
+        let mut dynamic = builtin.as_ref().map(builtin::dynamic).unwrap_or_default();
         let http = dynamic.http.get_or_insert_with(model::Http::default);
         if let Some(admin) = &self.shared.settings.admin {
             http.routers.get_or_insert_default().extend(builtin::admin(admin));

@@ -26,6 +26,8 @@ shape! {
         providers: Sources,
         core: Core,
         servers_transport: Anything,
+        certificates_resolvers: Anything,
+        experimental: Anything,
     }
     Log { level: String, format: String, no_color: bool, file_path: String }
     Access { format: String, file_path: String, buffering_size: i64, add_internals: bool, filters: Anything, fields: Anything }
@@ -145,7 +147,7 @@ impl Static {
     /// # Errors
     /// A value that cannot be used.
     pub fn settings(&self, base: Settings) -> Result<Settings, Vec<Mistake>> {
-        let mut wrong = Vec::new();
+        let mut wrong = self.unsupported();
         let mut entry_points = Vec::new();
         for (name, point) in self.entry_points.iter().flatten() {
             match entry_point(name, point) {
@@ -202,6 +204,34 @@ impl Static {
             },
             ..base
         })
+    }
+
+    /// What we know and do not do is said, not passed over.
+    fn unsupported(&self) -> Vec<Mistake> {
+        let known = [
+            (
+                "tracing",
+                self.tracing.is_some(),
+                "traces are switched on by the OTEL_* variables",
+            ),
+            (
+                "serversTransport",
+                self.servers_transport.is_some(),
+                "is not supported; name a transport in the dynamic configuration",
+            ),
+            (
+                "certificatesResolvers",
+                self.certificates_resolvers.is_some(),
+                "certificate resolvers (ACME) are not supported yet",
+            ),
+            (
+                "experimental",
+                self.experimental.is_some(),
+                "plugins and experiments are not supported",
+            ),
+        ];
+        let given = known.iter().filter(|(_, given, _)| *given);
+        given.map(|(key, _, message)| mistake(key, (*message).into())).collect()
     }
 
     fn providers(&self, wrong: &mut Vec<Mistake>) -> Providers {

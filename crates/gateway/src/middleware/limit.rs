@@ -86,6 +86,8 @@ pub struct Standing {
     reset: u64,
 }
 
+/// What the configuration's largest number means.
+const UNLIMITED: u64 = i64::MAX as u64;
 const SHARDS: usize = 16;
 /// A shard this large is swept of clients whose time has passed.
 const SWEEP_AT: usize = 4096;
@@ -228,10 +230,11 @@ impl Limit {
                 period,
             } => {
                 let (key, known) = self.source.key(request.headers(), exchange);
-                match self
-                    .buckets
-                    .count(&key, if known { limit } else { anonymous }, period, now)
-                {
+                let limit = if known { limit } else { anonymous };
+                if limit >= UNLIMITED {
+                    return Flow::On;
+                }
+                match self.buckets.count(&key, limit, period, now) {
                     Ok(standing) => {
                         exchange.notes.push((place, Note::Limit(standing)));
                         Flow::On
