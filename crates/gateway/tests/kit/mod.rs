@@ -100,7 +100,7 @@ pub async fn raw(address: SocketAddr, bytes: &str) -> String {
     stream.write_all(bytes.as_bytes()).await.expect("write");
     let mut out = Vec::new();
     let mut part = [0; 16384];
-    while let Ok(Ok(read)) = tokio::time::timeout(Duration::from_millis(400), stream.read(&mut part)).await {
+    while let Ok(Ok(read)) = tokio::time::timeout(Duration::from_millis(800), stream.read(&mut part)).await {
         if read == 0 {
             break;
         }
