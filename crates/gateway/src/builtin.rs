@@ -57,6 +57,8 @@ pub const PROVIDER: &str = "internal";
 
 /// Below every rule an operator writes, above nothing.
 const LAST: i64 = 1;
+/// A host that is wholly ours beats every path.
+const HOSTS: i64 = 1000;
 
 pub fn dynamic(builtin: &Builtin) -> Dynamic {
     let mut http = model::Http::default();
@@ -69,107 +71,142 @@ pub fn dynamic(builtin: &Builtin) -> Dynamic {
             http.services.get_or_insert_default().insert(name.into(), remote(urls));
         }
     }
+    let limits = [
+        (CORE_LIMIT, builtin.core_rate, builtin.core_rate),
+        (MEDIA_LIMIT, builtin.media_rate, builtin.media_rate),
+        (LINKS_LIMIT, builtin.links_rate, builtin.links_anonymous),
+    ];
     let middlewares = http.middlewares.get_or_insert_default();
-    let mut limited = |name: &str, rate: Rate, anonymous: Rate| {
-        (rate.is_some() || anonymous.is_some()).then(|| {
-            let name = format!("{name}-limit");
-            middlewares.insert(name.clone(), limit(rate, anonymous));
-            name
-        })
-    };
-    let core_limit = limited("core", builtin.core_rate, builtin.core_rate);
-    let media_limit = limited("media", builtin.media_rate, builtin.media_rate);
-    let links_limit = limited("links", builtin.links_rate, builtin.links_anonymous);
-    if builtin.verifies {
-        let jwt = Middleware {
-            jwt: Some(Jwt { required: Some(false) }),
-            ..Middleware::default()
-        };
-        middlewares.insert("token".into(), jwt);
+    for (name, rate, anonymous) in limits {
+        if rate.is_some() || anonymous.is_some() {
+            middlewares.insert(name.into(), limit(rate, anonymous));
+        }
     }
-    let retry = Middleware {
-        retry: Some(Retry {
-            attempts: Some(3),
-            initial_interval: Some(Period(Duration::from_millis(50))),
-            ..Retry::default()
-        }),
-        ..Middleware::default()
-    };
-    middlewares.insert("again".into(), retry);
-    let token = builtin.verifies.then(|| "token".to_owned());
+    if builtin.verifies {
+        middlewares.insert(TOKEN.into(), token());
+    }
+    middlewares.insert(AGAIN.into(), again());
+    let known: Vec<String> = middlewares.keys().cloned().collect();
     let routers = http.routers.get_or_insert_default();
-    let mut route = |name: &str, rule: String, service: &str, chain: Vec<Option<String>>, priority: Option<i64>| {
-        let middlewares = chain.into_iter().flatten().chain(["again".to_owned()]).collect();
-        routers.insert(
-            name.into(),
-            Router {
-                rule: Some(rule),
-                service: Some(service.into()),
-                middlewares: Some(middlewares),
-                priority,
-                ..Router::default()
-            },
-        );
+    for route in routes(builtin) {
+        // A limit that is off, or a check without keys, is simply not in the chain.
+        let chain = route
+            .chain
+            .iter()
+            .filter(|name| known.iter().any(|known| known == *name));
+        let router = Router {
+            rule: Some(route.rule),
+            service: Some(route.service.into()),
+            middlewares: Some(chain.map(|name| (*name).to_owned()).chain([AGAIN.to_owned()]).collect()),
+            priority: route.priority,
+            ..Router::default()
+        };
+        routers.insert(route.name.into(), router);
+    }
+    Dynamic {
+        http: Some(http),
+        tls: None,
+    }
+}
+
+const CORE_LIMIT: &str = "core-limit";
+const MEDIA_LIMIT: &str = "media-limit";
+const LINKS_LIMIT: &str = "links-limit";
+const TOKEN: &str = "token";
+const AGAIN: &str = "again";
+
+struct BuiltinRoute {
+    name: &'static str,
+    rule: String,
+    service: &'static str,
+    chain: &'static [&'static str],
+    priority: Option<i64>,
+}
+
+fn routes(builtin: &Builtin) -> Vec<BuiltinRoute> {
+    let route = |name, rule: &str, service, chain, priority| BuiltinRoute {
+        name,
+        rule: rule.to_owned(),
+        service,
+        chain,
+        priority,
     };
+    let mut routes = vec![
+        route("health", "Path(`/health`)", "health", &[][..], Some(LAST)),
+        route("index", "Path(`/`)", "index", &[], Some(LAST)),
+    ];
     if builtin.core.is_some() {
-        let chain = vec![core_limit.clone(), token.clone()];
-        route("core", "PathPrefix(`/v1/core/`)".into(), "core", chain, None);
-        // A stale token in the header must not keep anybody from logging in or refreshing it.
-        route(
-            "core-auth",
-            "PathPrefix(`/v1/core/auth/`)".into(),
+        routes.push(route(
             "core",
-            vec![core_limit],
+            "PathPrefix(`/v1/core/`)",
+            "core",
+            &[CORE_LIMIT, TOKEN],
             None,
-        );
-        route("well-known", "PathPrefix(`/.well-known/`)".into(), "core", vec![], None);
-        route("core-health", "Path(`/v1/core/health`)".into(), "core", vec![], None);
+        ));
+        // A stale token in the header must not keep anybody from logging in or refreshing it.
+        routes.push(route(
+            "core-auth",
+            "PathPrefix(`/v1/core/auth/`)",
+            "core",
+            &[CORE_LIMIT],
+            None,
+        ));
+        routes.push(route("core-health", "Path(`/v1/core/health`)", "core", &[], None));
+        routes.push(route("well-known", "PathPrefix(`/.well-known/`)", "core", &[], None));
     }
     if builtin.media.is_some() {
-        route(
+        routes.push(route(
             "media",
-            "PathPrefix(`/v1/media/`)".into(),
+            "PathPrefix(`/v1/media/`)",
             "media",
-            vec![media_limit, token],
+            &[MEDIA_LIMIT, TOKEN],
             None,
-        );
-        route("media-health", "Path(`/v1/media/health`)".into(), "media", vec![], None);
-        route("cdn", "PathPrefix(`/cdn/`)".into(), "media", vec![], None);
+        ));
+        routes.push(route("media-health", "Path(`/v1/media/health`)", "media", &[], None));
+        routes.push(route("cdn", "PathPrefix(`/cdn/`)", "media", &[], None));
         if let Some(host) = builtin.cdn_domain.as_deref().filter(|host| !host.is_empty()) {
-            route("cdn-host", format!("Host(`{host}`)"), "media", vec![], Some(1000));
+            routes.push(route("cdn-host", &format!("Host(`{host}`)"), "media", &[], Some(HOSTS)));
         }
     }
     if builtin.links.is_some() {
         // GraphQL answers bad tokens in its own shape, so it verifies them itself.
-        route(
+        routes.push(route(
             "links",
-            "PathPrefix(`/v1/links/`)".into(),
+            "PathPrefix(`/v1/links/`)",
             "links",
-            vec![links_limit],
+            &[LINKS_LIMIT],
             None,
-        );
-        route(
-            "links-health",
-            "Path(`/v1/links/health`) || Path(`/v1/links/healthz`)".into(),
-            "links",
-            vec![],
-            None,
-        );
-        route("redirect", "PathPrefix(`/l/`)".into(), "links", vec![], None);
+        ));
+        let health = "Path(`/v1/links/health`) || Path(`/v1/links/healthz`)";
+        routes.push(route("links-health", health, "links", &[], None));
+        routes.push(route("redirect", "PathPrefix(`/l/`)", "links", &[], None));
         let hosts: Vec<String> = builtin
             .short_domains
             .iter()
             .map(|host| format!("Host(`{host}`)"))
             .collect();
         if !hosts.is_empty() {
-            route("short-hosts", hosts.join(" || "), "links", vec![], Some(1000));
+            routes.push(route("short-hosts", &hosts.join(" || "), "links", &[], Some(HOSTS)));
         }
     }
-    route("health", "Path(`/health`)".into(), "health", vec![], Some(LAST));
-    route("index", "Path(`/`)".into(), "index", vec![], Some(LAST));
-    Dynamic {
-        http: Some(http),
-        tls: None,
+    routes
+}
+
+fn token() -> Middleware {
+    Middleware {
+        jwt: Some(Jwt { required: Some(false) }),
+        ..Middleware::default()
+    }
+}
+
+fn again() -> Middleware {
+    Middleware {
+        retry: Some(Retry {
+            attempts: Some(3),
+            initial_interval: Some(Period(Duration::from_millis(50))),
+            ..Retry::default()
+        }),
+        ..Middleware::default()
     }
 }
 

@@ -52,6 +52,7 @@ pub fn middleware(
         return Ok(flat);
     }
     let one = path(config)
+        .or_else(|| redirect(config))
         .or_else(|| traffic(builder, qualified, config))
         .or_else(|| access(builder, config))
         .or_else(|| others(builder, provider, config))
@@ -116,7 +117,14 @@ fn path(config: &model::Middleware) -> Compiled {
                 .map(|(_, code)| *code)
                 .collect(),
         ))
-    } else if let Some(redirect) = &config.redirect_scheme {
+    } else {
+        return None;
+    };
+    Some(change.map(Middleware::Path))
+}
+
+fn redirect(config: &model::Middleware) -> Compiled {
+    if let Some(redirect) = &config.redirect_scheme {
         let scheme = redirect.scheme.clone().unwrap_or_default();
         return Some(if scheme.is_empty() {
             Err("the scheme is missing".into())
@@ -127,7 +135,8 @@ fn path(config: &model::Middleware) -> Compiled {
                 permanent: redirect.permanent == Some(true),
             }))
         });
-    } else if let Some(redirect) = &config.redirect_regex {
+    }
+    if let Some(redirect) = &config.redirect_regex {
         let pattern = regex(redirect.regex.as_deref().unwrap_or_default());
         return Some(pattern.map(|pattern| {
             Middleware::Redirect(Redirect::Regex {
@@ -136,10 +145,8 @@ fn path(config: &model::Middleware) -> Compiled {
                 permanent: redirect.permanent == Some(true),
             })
         }));
-    } else {
-        return None;
-    };
-    Some(change.map(Middleware::Path))
+    }
+    None
 }
 
 fn traffic(builder: &Builder<'_>, name: &str, config: &model::Middleware) -> Compiled {

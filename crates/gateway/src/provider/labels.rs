@@ -1,13 +1,13 @@
 //! From containers and their `traefik.*` labels to dynamic configuration, with all that Traefik wires up unasked: default rule,
 //! names, port and address. Pure; the engine is [`super::docker`]'s business.
 
+use super::template;
 use crate::{
     model::{
         Dynamic, Http, Mistake, Node, Place, Router, Value,
         service::{LoadBalancer, Server, Service},
         text,
     },
-    rule::{Expression, parse},
     settings::DockerProvider,
 };
 use std::collections::BTreeMap;
@@ -76,7 +76,9 @@ fn one(container: &Container, all: &[Container], settings: &DockerProvider) -> R
             .parse()
             .map_err(|_| wrong(container, "traefik.enable", "true or false is expected here"))?,
     };
-    if !enabled || !admitted(container, &settings.constraints)? {
+    let admitted = template::admitted(container, &settings.constraints)
+        .map_err(|message| wrong(container, "constraints", message))?;
+    if !enabled || !admitted {
         return Ok(None);
     }
     let misspelt = container
@@ -137,7 +139,7 @@ fn service_name(container: &Container) -> String {
     normalize(&name)
 }
 
-fn normalize(name: &str) -> String {
+pub fn normalize(name: &str) -> String {
     let parts: Vec<&str> = name
         .split(|c: char| !c.is_alphanumeric())
         .filter(|part| !part.is_empty())
@@ -245,7 +247,7 @@ fn routers(container: &Container, settings: &DockerProvider, http: &mut Http, na
         }
         routers.insert(name.to_owned(), Router::default());
     }
-    let rule = default_rule(&settings.default_rule, container, name)
+    let rule = template::default_rule(&settings.default_rule, container, name)
         .map_err(|message| wrong(container, "defaultRule", message))?;
     for router in routers.values_mut() {
         if router.rule.as_deref().unwrap_or_default().is_empty() {
@@ -260,73 +262,6 @@ fn routers(container: &Container, settings: &DockerProvider, http: &mut Http, na
     // With several services a router must say which; one that does not is left out, as in Traefik.
     routers.retain(|_, router| router.service.is_some());
     Ok(())
-}
-
-/// The default rule's template, as far as people use it: `.Name`, `normalize`, `index .Labels "…"`.
-fn default_rule(template: &str, container: &Container, name: &str) -> Result<String, String> {
-    let mut out = String::new();
-    let mut rest = template;
-    while let Some(open) = rest.find("{{") {
-        out.push_str(&rest[..open]);
-        let close = rest[open..].find("}}").ok_or("a {{ is never closed")? + open;
-        out.push_str(&action(
-            rest[open + 2..close].trim().trim_matches('-').trim(),
-            container,
-            name,
-        )?);
-        rest = &rest[close + 2..];
-    }
-    out.push_str(rest);
-    Ok(out)
-}
-
-fn action(action: &str, container: &Container, name: &str) -> Result<String, String> {
-    if let Some(of) = action.strip_prefix("normalize ") {
-        return self::action(of.trim(), container, name).map(|text| normalize(&text));
-    }
-    if let Some(inner) = action.strip_prefix('(').and_then(|rest| rest.strip_suffix(')')) {
-        return self::action(inner.trim(), container, name);
-    }
-    if let Some(key) = action.strip_prefix("index .Labels ") {
-        let key = key.trim().trim_matches(['"', '`']);
-        return Ok(container.labels.get(key).cloned().unwrap_or_default());
-    }
-    match action {
-        ".Name" => Ok(name.to_owned()),
-        ".ContainerName" => Ok(container.name.clone()),
-        other => Err(format!("the template action '{{{{ {other} }}}}' is not supported")),
-    }
-}
-
-fn admitted(container: &Container, constraints: &str) -> Result<bool, Vec<Mistake>> {
-    if constraints.trim().is_empty() {
-        return Ok(true);
-    }
-    let expression = parse(constraints).map_err(|message| wrong(container, "constraints", message))?;
-    holds(&expression, container).map_err(|message| wrong(container, "constraints", message))
-}
-
-fn holds(expression: &Expression, container: &Container) -> Result<bool, String> {
-    match expression {
-        Expression::And(parts) => parts
-            .iter()
-            .try_fold(true, |so_far, part| Ok(so_far & holds(part, container)?)),
-        Expression::Or(parts) => parts
-            .iter()
-            .try_fold(false, |so_far, part| Ok(so_far | holds(part, container)?)),
-        Expression::Not(inner) => holds(inner, container).map(|held| !held),
-        Expression::Call { name, arguments } => match (name.as_str(), arguments.as_slice()) {
-            ("Label", [key, value]) => Ok(container.labels.get(key) == Some(value)),
-            ("LabelRegex" | "LabelRegexp", [key, pattern]) => {
-                let pattern = regex::Regex::new(pattern).map_err(|error| error.to_string())?;
-                Ok(container.labels.get(key).is_some_and(|value| pattern.is_match(value)))
-            }
-            (name, _) => Err(format!(
-                "there is no constraint {name} with {} arguments",
-                arguments.len()
-            )),
-        },
-    }
 }
 
 /// Containers of one name share a service's servers; whatever else they say differently is said by none.

@@ -4,6 +4,7 @@ mod docker;
 pub mod file;
 mod http;
 mod labels;
+mod template;
 
 use crate::gateway::Control;
 use futures_util::future::BoxFuture;

@@ -1,0 +1,78 @@
+//! Traefik's static configuration as it is written.
+
+use crate::model::{self, Period, middleware::Anything, tree::shape};
+use indexmap::IndexMap;
+
+shape! {
+    /// The whole static configuration as it is written.
+    Static {
+        config_file: String,
+        global: Anything,
+        log: Log,
+        access_log: Access,
+        api: Api,
+        ping: Ping,
+        metrics: Metrics,
+        tracing: Anything,
+        entry_points: IndexMap<String, Point>,
+        providers: Sources,
+        core: Core,
+        servers_transport: Anything,
+        certificates_resolvers: Anything,
+        experimental: Anything,
+    }
+    Log { level: String, format: String, no_color: bool, file_path: String }
+    Access { format: String, file_path: String, buffering_size: i64, add_internals: bool, filters: Anything, fields: Anything }
+    Api { insecure: bool, dashboard: bool, debug: bool, disable_dashboard_ad: bool, base_path: String }
+    Ping { entry_point: String, manual_routing: bool, terminating_status_code: u16 }
+    Metrics { prometheus: Prometheus, add_internals: bool }
+    Prometheus {
+        entry_point: String,
+        manual_routing: bool,
+        buckets: Vec<f64>,
+        add_entry_points_labels: bool,
+        add_routers_labels: bool,
+        add_services_labels: bool,
+    }
+    Core { default_rule_syntax: String }
+
+    Point {
+        address: String,
+        as_default: bool,
+        forwarded_headers: Trusted,
+        http: PointHttp,
+        http2: Http2,
+        transport: Transport,
+        observability: model::Observability,
+    }
+    Trusted { insecure: bool, trusted_ips as "trustedIPs": Vec<String>, connection: Vec<String> }
+    PointHttp {
+        middlewares: Vec<String>,
+        tls: model::RouterTls,
+        redirections: Redirections,
+        max_header_bytes: u64,
+        encode_query_semicolons: bool,
+        sanitize_path: bool,
+    }
+    Http2 { max_concurrent_streams: i64 }
+    Redirections { entry_point: RedirectTo }
+    RedirectTo { to: String, scheme: String, permanent: bool, priority: i64 }
+    Transport { responding_timeouts: Responding, life_cycle: LifeCycle, keep_alive_max_requests: i64, keep_alive_max_time: Period }
+    Responding { read_timeout: Period, write_timeout: Period, idle_timeout: Period }
+    LifeCycle { request_accept_grace_timeout: Period, grace_time_out: Period }
+
+    Sources { providers_throttle_duration: Period, file: FileSource, http: HttpSource, docker: DockerSource }
+    DockerSource {
+        endpoint: String,
+        exposed_by_default: bool,
+        default_rule: String,
+        network: String,
+        use_bind_port_ip as "useBindPortIP": bool,
+        constraints: String,
+        allow_empty_services: bool,
+        watch: bool,
+        http_client_timeout as "httpClientTimeout": Period,
+    }
+    FileSource { directory: String, filename: String, watch: bool, debug_log_generated_template: bool }
+    HttpSource { endpoint: String, poll_interval: Period, poll_timeout: Period, headers: IndexMap<String, String> }
+}
