@@ -1,1 +1,11 @@
-//! Placeholder.
+//! The kit of the end-to-end tests: real processes on random ports, a real PostgreSQL, a plain HTTP client, raw sockets.
+
+pub mod client;
+pub mod database;
+pub mod directory;
+pub mod process;
+pub mod raw;
+pub mod stack;
+
+pub use client::{Answer, Client};
+pub use stack::{Shape, Stack};

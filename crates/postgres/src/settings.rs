@@ -1,8 +1,9 @@
 //! `DATABASE_URL`, parsed at the door.
 
 use foundation::Secret;
+use percent_encoding::percent_decode_str;
 use std::{fmt, time::Duration};
-use tokio_postgres::Config;
+use tokio_postgres::{Config, config::Host};
 
 /// How the connection is protected; libpq's `sslmode`, except that `require` verifies, because encryption to an unknown
 /// server protects nobody.
@@ -32,27 +33,34 @@ impl DatabaseUrl {
         if !known_scheme {
             return Err("must start with postgres:// or postgresql://".into());
         }
-        let mut url = url::Url::parse(text).map_err(|error| format!("is no URL: {error}"))?;
-        let pairs: Vec<(String, String)> = url.query_pairs().into_owned().collect();
+        // By hand, because a URL parser refuses the empty host that libpq's socket form has.
+        let (base, query) = text.split_once('?').unwrap_or((text, ""));
         let mut ssl = SslMode::Prefer;
         let mut root_certificate = None;
         let mut rest = Vec::new();
-        for (key, value) in pairs {
-            match key.as_str() {
-                "sslmode" => ssl = parse_sslmode(&value)?,
-                "sslrootcert" => root_certificate = Some(value),
-                _ => rest.push((key, value)),
+        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+            match pair.split_once('=') {
+                Some(("sslmode", value)) => ssl = parse_sslmode(value)?,
+                Some(("sslrootcert", value)) => {
+                    let decoded = percent_decode_str(value).decode_utf8_lossy().into_owned();
+                    root_certificate = Some(decoded);
+                }
+                _ => rest.push(pair),
             }
         }
-        url.set_query(None);
+        let mut plain = base.to_owned();
         if !rest.is_empty() {
-            url.query_pairs_mut().extend_pairs(&rest);
+            plain = format!("{base}?{}", rest.join("&"));
         }
-        let mut config: Config = url.as_str().parse().map_err(|error| chain(&error).to_string())?;
+        let mut config: Config = plain.parse().map_err(|error| chain(&error))?;
         if config.get_dbname().is_none() && config.get_user().is_none() {
             return Err(
                 "names neither a user nor a database; the form is postgres://user:password@host:5432/database".into(),
             );
+        }
+        // Nobody listens in on a socket file, and the driver has no name to verify there.
+        if config.get_hosts().iter().all(|host| matches!(host, Host::Unix(_))) {
+            ssl = SslMode::Disable;
         }
         config.connect_timeout(Duration::from_secs(5));
         Ok(Self {
@@ -67,11 +75,7 @@ impl DatabaseUrl {
     pub fn with_login(&self, user: &str, password: &str) -> Self {
         let mut other = self.clone();
         other.config.user(user).password(password);
-        if let Ok(mut url) = url::Url::parse(self.url.expose()) {
-            // Only URLs without a host refuse these, and a socket URL names its host in the query.
-            let _ = url.set_username(user).and_then(|()| url.set_password(Some(password)));
-            other.url = Secret::new(url.to_string());
-        }
+        other.url = Secret::new(with_credentials(self.url.expose(), user, password));
         other
     }
 
@@ -119,16 +123,32 @@ impl fmt::Debug for DatabaseUrl {
     }
 }
 
-/// The URL with its password hidden, for `portico config`.
+/// The URL with its password hidden, for logs.
 fn masked(text: &str) -> String {
-    let Ok(mut url) = url::Url::parse(text) else {
-        return "****".into();
-    };
-    if url.password().is_some() {
-        // As above: only URLs without a host refuse.
-        let _ = url.set_password(Some("****"));
+    match credentials(text) {
+        Some((_, user, _)) => with_credentials(text, user, "****"),
+        None => text.to_owned(),
     }
-    url.to_string()
+}
+
+/// What is before, in and after the `user:password` part; the password may hold anything but a bare `@`.
+fn credentials(text: &str) -> Option<(&str, &str, &str)> {
+    let (scheme, rest) = text.split_once("://")?;
+    let authority = rest.find(['/', '?']).unwrap_or(rest.len());
+    let at = rest[..authority].rfind('@')?;
+    let user = rest[..at].split(':').next().unwrap_or_default();
+    Some((scheme, user, &rest[at + 1..]))
+}
+
+/// `user` and `password` are ours or were in a URL already: nothing in them needs escaping.
+fn with_credentials(text: &str, user: &str, password: &str) -> String {
+    match credentials(text) {
+        Some((scheme, _, rest)) => format!("{scheme}://{user}:{password}@{rest}"),
+        None => match text.split_once("://") {
+            Some((scheme, rest)) => format!("{scheme}://{user}:{password}@{rest}"),
+            None => text.to_owned(),
+        },
+    }
 }
 
 #[cfg(test)]

@@ -108,6 +108,15 @@ impl Cluster {
     }
 }
 
+/// The login to a cluster another process of ours runs already.
+pub fn running(settings: &Settings) -> Result<DatabaseUrl> {
+    let owner = owner::choose()?;
+    let place = initialise::place(&settings.data_dir, &owner)?;
+    let password = initialise::password(&settings.data_dir)?;
+    let sockets = socket_directory(&settings.data_dir, &place, &owner)?;
+    url(&sockets, settings.port, &password)
+}
+
 /// In the data directory, unless its path is too long for a socket; then a directory of our own under /tmp.
 fn socket_directory(data_dir: &Path, place: &Path, owner: &owner::Owner) -> Result<PathBuf> {
     let beside = place.parent().unwrap_or(data_dir).join("postgres-socket");
@@ -184,6 +193,8 @@ fn forward_log(child: &mut Child) -> Lines {
 
 fn log_line(line: &str) {
     match line.split_once(":  ") {
+        // The answer to our own asking whether it is up yet.
+        Some(("FATAL", "the database system is starting up")) => {}
         Some(("PANIC" | "FATAL", text)) => tracing::warn!(target: "postgres", "{text}"),
         Some((_, text)) => tracing::debug!(target: "postgres", "{text}"),
         None => tracing::debug!(target: "postgres", "{line}"),

@@ -1,0 +1,45 @@
+//! The commands, a file each, and the runtime they share.
+
+mod check;
+pub mod config;
+mod healthcheck;
+mod migrate;
+mod open;
+mod token;
+mod user;
+pub mod version;
+
+use crate::{compose, settings::Settings};
+use clap::ArgMatches;
+use foundation::{Error, Result};
+use std::process::ExitCode;
+
+pub fn run(name: &str, matches: &ArgMatches, settings: Settings) -> Result<ExitCode> {
+    // A second installation in one process cannot happen; the answer carries nothing.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Error::internal("starting the runtime", error))?;
+    let code = runtime.block_on(async {
+        match name {
+            "up" => compose::up(settings).await,
+            "serve" => compose::serve(settings, matches).await,
+            "check" => check::run(settings, matches.get_flag("connect")).await,
+            "migrate" => migrate::run(settings, matches.subcommand_name() == Some("status")).await,
+            "user" => user::run(settings, matches).await,
+            "token" => token::run(settings, matches).await,
+            "healthcheck" => healthcheck::run(&settings).await,
+            // The command line lists these and no others.
+            _ => Ok(ExitCode::from(2)),
+        }
+    });
+    // Blocking threads of the runtime hold nothing that must be waited for.
+    runtime.shutdown_background();
+    code
+}
+
+/// The argument of this name, which the command line demands or defaults.
+fn text(matches: &ArgMatches, name: &str) -> String {
+    matches.get_one::<String>(name).cloned().unwrap_or_default()
+}

@@ -1,0 +1,113 @@
+//! The gateway's settings, from ours and, where Traefik's flags or file are given, from those.
+
+use super::Plan;
+use crate::{process::Process, settings::Settings, settings::parse::Rate};
+use axum::Router;
+use foundation::{Error, Kind, Result};
+use gateway::{Admin, At, Builtin, EntryPoint, Gateway, Inputs, traefik::Static};
+use http_chassis::auth::Verifier;
+use std::{fs, net::SocketAddr, sync::Arc};
+
+/// What the outside calls us, without a slash at the end.
+pub fn public_url(settings: &Settings, _plan: &Plan) -> String {
+    let listening = || format!("http://{}", settings.addresses.http);
+    settings.public_url.clone().unwrap_or_else(listening)
+}
+
+pub async fn open(
+    settings: &Settings,
+    plan: &Plan,
+    services: Vec<(String, Router)>,
+    verifier: &Arc<Verifier>,
+    process: &Process,
+) -> Result<Gateway> {
+    let traefik = !plan.traefik.is_empty();
+    let own = gateway_settings(settings, plan)?;
+    let own = if traefik { over(own, &plan.traefik)? } else { own };
+    let names = settings.short_domains.iter().chain(&settings.cdn_domain).cloned();
+    let inputs = Inputs {
+        builtin: Some(builtin(settings, plan, &services)),
+        services,
+        verifier: Some(verifier.clone()),
+        metrics: process.metrics.clone(),
+        tracer: process.tracer.clone(),
+        certificate_names: names.collect(),
+    };
+    gateway::open(own, inputs).await
+}
+
+fn gateway_settings(settings: &Settings, plan: &Plan) -> Result<gateway::Settings> {
+    let forwarded = gateway::settings::Forwarded::trusting(&settings.trusted_proxies)?;
+    let mut web = EntryPoint::new("web", &settings.addresses.http.to_string());
+    web.forwarded = forwarded.clone();
+    web.as_default = true;
+    let mut entry_points = vec![web];
+    let usual = plan.up.then(|| SocketAddr::from(([127, 0, 0, 1], 8443)));
+    if let Some(address) = settings.addresses.https.unwrap_or(usual) {
+        let mut websecure = EntryPoint::new("websecure", &address.to_string()).with_tls();
+        websecure.forwarded = forwarded;
+        websecure.as_default = true;
+        entry_points.push(websecure);
+    }
+    entry_points.push(EntryPoint::new("admin", &settings.addresses.admin.to_string()));
+    Ok(gateway::Settings {
+        entry_points,
+        server_name: fs::read_to_string("/etc/hostname")
+            .unwrap_or_default()
+            .trim()
+            .to_owned(),
+        certificate_dir: Some(settings.data_dir.join("certificates")),
+        drain: settings.shutdown_deadline,
+        admin: Some(Admin::whole("admin")),
+        ..gateway::Settings::default()
+    })
+}
+
+/// Traefik's static configuration says which entrypoints and providers there are; ours stays for what it does not say.
+fn over(base: gateway::Settings, flags: &[String]) -> Result<gateway::Settings> {
+    let environment: Vec<(String, String)> = std::env::vars()
+        .filter(|(name, _)| name.starts_with("TRAEFIK_"))
+        .collect();
+    let read = Static::parse(flags, &environment, &|path| fs::read_to_string(path));
+    let base = gateway::Settings {
+        entry_points: Vec::new(),
+        admin: None,
+        ..base
+    };
+    read.and_then(|read| read.settings(base)).map_err(|mistakes| {
+        let lines: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
+        Error::new(Kind::Invalid, "TRAEFIK_CONFIGURATION", lines.join("\n"))
+    })
+}
+
+/// A service of this process is at home; a lone gateway finds it at its URLs.
+fn builtin(settings: &Settings, plan: &Plan, services: &[(String, Router)]) -> Builtin {
+    let urls = &settings.service_urls;
+    let at = |name: &str, planned: bool, urls: &[String]| {
+        let here = services.iter().any(|(service, _)| service == name);
+        match (
+            here,
+            planned || plan.up || plan.gateway && (plan.core || plan.media || plan.links),
+        ) {
+            (true, _) => Some(At::InProcess),
+            (false, true) => None,
+            // Traefik's own configuration alone decides where its flags are given.
+            (false, false) if !plan.traefik.is_empty() => None,
+            (false, false) => Some(At::Urls(urls.to_vec())),
+        }
+    };
+    let rate = |rate: Option<Rate>| rate.map(|rate| (u64::from(rate.requests), rate.window));
+    let limits = &settings.limits;
+    Builtin {
+        core: at("core", plan.core, &urls.core),
+        media: at("media", plan.media, &urls.media),
+        links: at("links", plan.links, &urls.links),
+        core_rate: rate(limits.core),
+        media_rate: rate(limits.media),
+        links_rate: rate(limits.links),
+        links_anonymous: rate(limits.links_anonymous),
+        short_domains: settings.short_domains.clone(),
+        cdn_domain: settings.cdn_domain.clone(),
+        verifies: true,
+    }
+}

@@ -1,0 +1,241 @@
+//! The composition: what is opened, in which order, and how it ends. The whole start reads on this page.
+
+mod banner;
+mod gateway;
+mod services;
+
+use crate::{generated, lock, process::Process, settings::Settings, trust};
+use clap::ArgMatches;
+use foundation::{Clock, Error, Kind, Result, Secret};
+use http_chassis::auth::{self, Verifier};
+use postgres_chassis::{
+    DatabaseUrl, Migrations, Pool, PoolSize,
+    cluster::{self, Cluster},
+    migrate,
+};
+use services::Services;
+use std::{process::ExitCode, sync::Arc, time::Duration, time::Instant};
+
+/// In the order they run: nobody's schema refers to a later one's.
+pub const MIGRATIONS: [Migrations; 2] = [portico_core::MIGRATIONS, links::MIGRATIONS];
+
+const CLUSTER_STOP: Duration = Duration::from_secs(20);
+
+/// Which parts this process runs.
+#[derive(Clone, Debug, Default)]
+pub struct Plan {
+    /// Everything, with what nobody configured generated or started.
+    pub up: bool,
+    pub gateway: bool,
+    pub core: bool,
+    pub media: bool,
+    pub links: bool,
+    /// Traefik's static flags, for the gateway.
+    pub traefik: Vec<String>,
+}
+
+impl Plan {
+    fn needs_database(&self) -> bool {
+        self.core || self.media || self.links
+    }
+}
+
+pub async fn up(settings: Settings) -> Result<ExitCode> {
+    let plan = Plan {
+        up: true,
+        gateway: true,
+        core: true,
+        media: true,
+        links: true,
+        traefik: Vec::new(),
+    };
+    run(&settings, &plan).await
+}
+
+pub async fn serve(settings: Settings, matches: &ArgMatches) -> Result<ExitCode> {
+    let named: Vec<&str> = matches
+        .get_many::<String>("services")
+        .map(|names| names.map(String::as_str).collect())
+        .unwrap_or_default();
+    let traefik = matches
+        .get_many::<String>("traefik")
+        .map(|flags| flags.cloned().collect());
+    let plan = Plan {
+        up: false,
+        gateway: named.contains(&"gateway"),
+        core: named.contains(&"core"),
+        media: named.contains(&"media"),
+        links: named.contains(&"links"),
+        traefik: traefik.unwrap_or_default(),
+    };
+    if plan.needs_database() && settings.database.url.is_none() {
+        let message = "'serve' needs DATABASE_URL (only 'up' runs a database of its own): \
+                       DATABASE_URL=postgres://user:password@host:5432/database";
+        return Err(Error::new(Kind::Invalid, "DATABASE_URL_MISSING", message));
+    }
+    run(&settings, &plan).await
+}
+
+/// Lock, log, database, then the parts; and the same in reverse.
+async fn run(settings: &Settings, plan: &Plan) -> Result<ExitCode> {
+    let started = Instant::now();
+    let _lock = lock::take(&settings.data_dir)?;
+    let mut process = Process::start(&settings.telemetry)?;
+    let mut cluster = start_cluster(settings, plan).await?;
+    let url = cluster
+        .as_ref()
+        .map(Cluster::url)
+        .or(settings.database.url.as_ref())
+        .cloned();
+    let outcome = match open(settings, plan, url, &mut process).await {
+        Ok(opened) => {
+            opened.banner.show(started);
+            let died = async {
+                match &mut cluster {
+                    Some(cluster) => format!("The local database ended: {:?}", cluster.exited().await),
+                    None => std::future::pending().await,
+                }
+            };
+            let why = process.wait(died).await;
+            process.stop(settings.shutdown_deadline).await;
+            opened.services.close();
+            why
+        }
+        Err(error) => Err(error),
+    };
+    if let Some(cluster) = cluster {
+        cluster.stop(CLUSTER_STOP).await;
+    }
+    if let Err(error) = &outcome {
+        tracing::error!(code = error.code, cause = %error.chain(), "{}", error.message);
+    }
+    process.last_words();
+    outcome.map(|()| ExitCode::SUCCESS)
+}
+
+struct Opened {
+    services: Services,
+    banner: banner::Banner,
+}
+
+/// Opens the parts and hands their tasks to the process.
+async fn open(settings: &Settings, plan: &Plan, url: Option<DatabaseUrl>, process: &mut Process) -> Result<Opened> {
+    let verifier = verifier(settings, plan)?;
+    let logins = match &url {
+        Some(url) if plan.needs_database() => Logins::make(url, plan).await?,
+        _ => Logins::default(),
+    };
+    keep_trust(settings, plan, &url, &logins, &verifier, process).await?;
+    let services = Services::open(settings, plan, &logins, &verifier, process).await?;
+    let mut banner = banner::Banner::default();
+    if plan.gateway {
+        let inner = services.routers(&verifier, process)?;
+        let gateway = gateway::open(settings, plan, inner, &verifier, process).await?;
+        banner.add_all(gateway.addresses());
+        for task in gateway.tasks(&process.door) {
+            process.at_the_door(task);
+        }
+    } else {
+        banner.add_all(&services.listen(settings, &verifier, process).await?);
+    }
+    banner.setup_link = services.setup_link().await?;
+    Ok(Opened { services, banner })
+}
+
+pub fn cluster_settings(settings: &Settings) -> cluster::Settings {
+    cluster::Settings {
+        data_dir: settings.data_dir.clone(),
+        binaries: settings.database.binaries.clone(),
+        search_path: std::env::var_os("PATH").unwrap_or_default(),
+        port: settings.database.port,
+    }
+}
+
+async fn start_cluster(settings: &Settings, plan: &Plan) -> Result<Option<Cluster>> {
+    if settings.database.url.is_some() || !plan.up {
+        return Ok(None);
+    }
+    Cluster::start(&cluster_settings(settings)).await.map(Some)
+}
+
+/// Each service's own database login.
+#[derive(Clone, Debug, Default)]
+pub struct Logins {
+    pub core: Option<DatabaseUrl>,
+    pub links: Option<DatabaseUrl>,
+}
+
+impl Logins {
+    /// Brings the schemas of the planned services up to date.
+    async fn make(owner: &DatabaseUrl, plan: &Plan) -> Result<Self> {
+        let mut wanted = Vec::new();
+        if plan.core {
+            wanted.push(portico_core::MIGRATIONS);
+        }
+        if plan.links {
+            wanted.push(links::MIGRATIONS);
+        }
+        let mut made = migrate(owner, &wanted).await?.into_iter();
+        Ok(Self {
+            core: if plan.core { made.next() } else { None },
+            links: if plan.links { made.next() } else { None },
+        })
+    }
+
+    fn any(&self) -> Option<&DatabaseUrl> {
+        self.core.as_ref().or(self.links.as_ref())
+    }
+}
+
+/// Every process of a deployment must come to the same answer, whatever it listens on.
+pub fn issuer(settings: &Settings) -> String {
+    let given = settings.tokens.issuer.as_ref().or(settings.public_url.as_ref());
+    given.cloned().unwrap_or_else(|| "portico".to_owned())
+}
+
+/// `JWT_SECRET`; in `up` one is generated, so that tools of the same machine may mint tokens.
+fn shared_secret(settings: &Settings, plan: &Plan) -> Result<Option<Secret>> {
+    match &settings.tokens.secret {
+        Some(secret) => Ok(Some(secret.clone())),
+        None if plan.up => generated::secret(&settings.data_dir, "jwt.secret").map(Some),
+        None => Ok(None),
+    }
+}
+
+fn verifier(settings: &Settings, plan: &Plan) -> Result<Arc<Verifier>> {
+    Ok(Verifier::new(auth::Settings {
+        hs256: shared_secret(settings, plan)?,
+        issuer: issuer(settings),
+        audience: settings.tokens.audience.clone(),
+        clock: Clock::System,
+    }))
+}
+
+/// From the database where there is one; a lone gateway asks core.
+async fn keep_trust(
+    settings: &Settings,
+    plan: &Plan,
+    url: &Option<DatabaseUrl>,
+    logins: &Logins,
+    verifier: &Arc<Verifier>,
+    process: &mut Process,
+) -> Result<()> {
+    let stop = process.work.clone();
+    if let Some(login) = logins.any().or(url.as_ref()) {
+        let size = PoolSize {
+            connections: 1,
+            ..PoolSize::default()
+        };
+        let pool = Pool::open(login, "portico trust", size)?;
+        if plan.needs_database() {
+            trust::load(verifier, &pool).await?;
+        }
+        let following = trust::follow(verifier.clone(), pool, login.clone(), stop);
+        process.at_work(("trust".into(), Box::pin(following)));
+    } else {
+        let urls = settings.service_urls.core.clone();
+        let following = trust::follow_jwks(verifier.clone(), urls, process.client.clone(), stop);
+        process.at_work(("trust".into(), Box::pin(following)));
+    }
+    Ok(())
+}

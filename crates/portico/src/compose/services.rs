@@ -1,0 +1,177 @@
+//! Opens the services of the plan, and gives each a listener of its own where no gateway is in the same process.
+
+use super::{Logins, Plan, issuer};
+use crate::{process::Process, settings::Settings};
+use axum::{Router, http::header, response::IntoResponse, routing::get};
+use foundation::{Clock, Error, Kind, Result};
+use http_chassis::{
+    auth::Verifier,
+    envelope::{self, Envelope, HttpMetrics},
+    server,
+};
+use links::Links;
+use portico_core::Core;
+use postgres_chassis::{DatabaseUrl, Pool, PoolSize};
+use std::{net::SocketAddr, sync::Arc};
+use telemetry::metrics::{CONTENT_TYPE, Metrics};
+use tokio::net::TcpListener;
+
+#[derive(Default)]
+pub struct Services {
+    core: Option<Core>,
+    links: Option<Links>,
+    pools: Vec<Pool>,
+}
+
+impl Services {
+    pub async fn open(
+        settings: &Settings,
+        plan: &Plan,
+        logins: &Logins,
+        verifier: &Arc<Verifier>,
+        process: &mut Process,
+    ) -> Result<Self> {
+        let mut services = Self::default();
+        if let Some(login) = &logins.core {
+            let pool = services.pool(settings, login, "portico core")?;
+            let core = open_core(settings, plan, pool, verifier).await?;
+            for (name, task) in core.tasks(&process.work)? {
+                process.at_work((name.to_owned(), task));
+            }
+            services.core = Some(core);
+        }
+        if let Some(login) = &logins.links {
+            let pool = services.pool(settings, login, "portico links")?;
+            let own = links::Settings {
+                click_directory: settings.data_dir.join("clicks"),
+                short_domains: settings.short_domains.clone(),
+            };
+            let links = links::open(own, pool, &process.metrics)?;
+            for (name, task) in links.tasks(&process.work) {
+                process.at_work((name.to_owned(), task));
+            }
+            services.links = Some(links);
+        }
+        Ok(services)
+    }
+
+    fn pool(&mut self, settings: &Settings, login: &DatabaseUrl, name: &str) -> Result<Pool> {
+        let size = PoolSize {
+            connections: settings.database.connections,
+            ..PoolSize::default()
+        };
+        let pool = Pool::open(login, name, size)?;
+        self.pools.push(pool.clone());
+        Ok(pool)
+    }
+
+    /// Each service's whole router, in its envelope.
+    pub fn routers(&self, verifier: &Arc<Verifier>, process: &Process) -> Result<Vec<(String, Router)>> {
+        let metrics = HttpMetrics::register(&process.metrics);
+        let wrap = |service: &'static str, router: Router| {
+            let envelope = Envelope {
+                service,
+                metrics: metrics.clone(),
+                tracer: process.tracer.clone(),
+            };
+            (service.to_owned(), envelope::wrap(router, envelope))
+        };
+        let mut routers = Vec::new();
+        if let Some(core) = &self.core {
+            routers.push(wrap("core", core.router()?));
+        }
+        if let Some(links) = &self.links {
+            routers.push(wrap("links", links.router(verifier.clone())?));
+        }
+        Ok(routers)
+    }
+
+    /// Without a gateway: a listener each, and the admin listener.
+    pub async fn listen(
+        &self,
+        settings: &Settings,
+        verifier: &Arc<Verifier>,
+        process: &mut Process,
+    ) -> Result<Vec<(String, SocketAddr)>> {
+        let mut addresses = Vec::new();
+        let mut routers = self.routers(verifier, process)?;
+        routers.push(("admin".to_owned(), admin(&process.metrics)));
+        for (name, router) in routers {
+            let address = match name.as_str() {
+                "core" => settings.addresses.core,
+                "media" => settings.addresses.media,
+                "links" => settings.addresses.links,
+                _ => settings.addresses.admin,
+            };
+            let listener = bind(&name, address).await?;
+            let bound = listener
+                .local_addr()
+                .map_err(|error| Error::internal("reading a listener's address", error))?;
+            let serving = server::serve(listener, router, process.door.clone(), settings.shutdown_deadline);
+            process.at_the_door((format!("listener {name}"), Box::pin(serving)));
+            addresses.push((name, bound));
+        }
+        Ok(addresses)
+    }
+
+    pub async fn setup_link(&self) -> Result<Option<String>> {
+        match &self.core {
+            Some(core) => core.setup_link().await,
+            None => Ok(None),
+        }
+    }
+
+    pub fn close(&self) {
+        self.pools.iter().for_each(Pool::close);
+    }
+}
+
+async fn open_core(settings: &Settings, plan: &Plan, pool: Pool, verifier: &Arc<Verifier>) -> Result<Core> {
+    if let Some((email, password)) = &settings.admin {
+        portico_core::operations::ensure_admin(&pool, email, password.expose()).await?;
+    }
+    let mail = match &settings.smtp {
+        Some((url, from)) => portico_core::mail::Settings::Smtp {
+            url: url.clone(),
+            from: from.clone(),
+        },
+        None => portico_core::mail::Settings::Outbox {
+            directory: settings.data_dir.join("outbox"),
+        },
+    };
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let own = portico_core::Settings {
+        public_url: super::gateway::public_url(settings, plan),
+        issuer: issuer(settings),
+        audience: settings.tokens.audience.clone(),
+        signing_secret: settings.tokens.secret.clone(),
+        mail,
+        hashing_threads: threads,
+        clock: Clock::System,
+    };
+    portico_core::open(own, pool, verifier.clone()).await
+}
+
+async fn bind(name: &str, address: SocketAddr) -> Result<TcpListener> {
+    TcpListener::bind(address).await.map_err(|error| {
+        let message = format!(
+            "'{name}' cannot listen on {address}: {error}. Set PORTICO_{}_ADDR to a free address",
+            name.to_uppercase()
+        );
+        Error::new(Kind::Unavailable, "LISTENER", message)
+    })
+}
+
+/// `/ping` and `/metrics` of a process without a gateway.
+fn admin(metrics: &Metrics) -> Router {
+    let metrics = metrics.clone();
+    let render = move || async move {
+        match metrics.render() {
+            Ok(text) => ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response(),
+            Err(error) => http_chassis::problem::respond(&Error::internal("rendering metrics", error), "/metrics"),
+        }
+    };
+    Router::new()
+        .route("/ping", get(async || "OK"))
+        .route("/metrics", get(render))
+}

@@ -1,0 +1,170 @@
+//! The whole road, in each shape.
+
+use crate::core::{login, register};
+use portico_tests::{Shape, Stack};
+use serde_json::json;
+use std::time::Duration;
+
+#[tokio::test]
+async fn the_road_in_one_process() {
+    walk(&Stack::start(Shape::OneProcess).await).await;
+}
+
+#[tokio::test]
+async fn the_road_in_four_processes() {
+    walk(&Stack::start(Shape::FourProcesses).await).await;
+}
+
+#[tokio::test]
+async fn the_road_with_two_copies_of_each_service() {
+    walk(&Stack::start(Shape::TwoCopies).await).await;
+}
+
+async fn walk(stack: &Stack) {
+    accounts(stack).await;
+    health(stack).await;
+}
+
+/// Step 1: register, log in, who am I, refresh, log out.
+async fn accounts(stack: &Stack) {
+    let client = stack.client();
+    let made = register(&client, "ada@example.org").await.expect(201).json();
+    assert_eq!(made["user"]["email"], "ada@example.org");
+    assert_eq!(made["user"]["role"], "user");
+    let tokens = login(&client, "ada@example.org").await;
+    assert_eq!(tokens["token_type"], "Bearer");
+    assert_eq!(tokens["expires_in"], 900);
+    let known = client.bearer(tokens["access_token"].as_str().expect("a token"));
+    let me = known.get("/v1/core/users/me").await.expect(200).json();
+    assert_eq!(me, made["user"]);
+
+    let refresh = json!({ "refresh_token": tokens["refresh_token"] });
+    let next = client.post("/v1/core/auth/refresh", &refresh).await.expect(200).json();
+    assert!(next["user"].is_null());
+    let known = client.bearer(next["access_token"].as_str().expect("a token"));
+    known.get("/v1/core/users/me").await.expect(200);
+
+    known
+        .send(http::Method::POST, "/v1/core/auth/logout", "", None)
+        .await
+        .expect(204);
+    let refresh = json!({ "refresh_token": next["refresh_token"] });
+    client
+        .post("/v1/core/auth/refresh", &refresh)
+        .await
+        .problem(401, "REFRESH_TOKEN_INVALID");
+    // The other copies hear of it within a second.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    for _ in 0..4 {
+        known.get("/v1/core/users/me").await.problem(401, "SESSION_ENDED");
+    }
+}
+
+/// Step 4: one request id everywhere, health and metrics.
+async fn health(stack: &Stack) {
+    let client = stack.client();
+    let health = client.get("/health").await.expect(200).json();
+    assert_eq!(health["status"], "healthy", "{health}");
+    let names: Vec<&str> = health["services"]
+        .as_array()
+        .expect("services")
+        .iter()
+        .filter_map(|service| service["service"].as_str())
+        .collect();
+    for name in ["core", "links", "database"] {
+        assert!(names.contains(&name), "{name} in {names:?}");
+    }
+    let metrics = stack.admin().get("/metrics").await.expect(200).text();
+    assert!(metrics.contains("traefik_entrypoint_requests_total{"), "{metrics}");
+
+    let asked = client
+        .with("x-request-id", "road-test-4711")
+        .get("/v1/core/users/me")
+        .await;
+    assert_eq!(asked.header("x-request-id"), "road-test-4711");
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let access: Vec<_> = stack
+        .processes
+        .iter()
+        .flat_map(|(_, process)| process.logs())
+        .filter(|line| line["request_id"] == "road-test-4711")
+        .collect();
+    assert!(!access.is_empty(), "the request id must be in the log");
+}
+
+#[tokio::test]
+async fn everything_is_still_there_after_ctrl_c() {
+    let mut stack = Stack::start(Shape::OneProcess).await;
+    register(&stack.client(), "ada@example.org").await.expect(201);
+    let status = stack.take("up").interrupt();
+    assert!(status.success(), "{status}");
+    stack.up();
+    login(&stack.client(), "ada@example.org").await;
+}
+
+#[tokio::test]
+async fn acknowledged_accounts_survive_a_kill() {
+    let mut stack = Stack::start(Shape::OneProcess).await;
+    for round in 0..2 {
+        let client = stack.client();
+        let writing = tokio::spawn(async move {
+            let mut acknowledged = Vec::new();
+            for number in 0.. {
+                let email = format!("user-{round}-{number}@example.org");
+                let body = json!({ "email": email, "password": crate::core::PASSWORD });
+                let sent = client
+                    .try_send(
+                        http::Method::POST,
+                        "/v1/core/auth/register",
+                        body.to_string(),
+                        Some("application/json"),
+                    )
+                    .await;
+                match sent {
+                    Ok(answer) if answer.status == 201 => acknowledged.push(email),
+                    _ => break,
+                }
+            }
+            acknowledged
+        });
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        stack.take("up").kill();
+        let acknowledged = writing.await.expect("the writer");
+        assert!(!acknowledged.is_empty());
+        stack.up();
+        for email in acknowledged {
+            login(&stack.client(), &email).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn no_idempotent_request_fails_when_a_copy_is_killed() {
+    let mut stack = Stack::start(Shape::TwoCopies).await;
+    let client = stack.client();
+    register(&client, "ada@example.org").await.expect(201);
+    let tokens = login(&client, "ada@example.org").await;
+    let known = client.bearer(tokens["access_token"].as_str().expect("a token"));
+    let asking: Vec<_> = (0..4)
+        .map(|_| {
+            let known = known.clone();
+            tokio::spawn(async move {
+                let mut failures = Vec::new();
+                for _ in 0..200 {
+                    let answer = known.get("/v1/core/users/me").await;
+                    if answer.status != 200 {
+                        failures.push(answer.text());
+                    }
+                    tokio::time::sleep(Duration::from_millis(2)).await;
+                }
+                failures
+            })
+        })
+        .collect();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    stack.take("core-1").kill();
+    for asked in asking {
+        let failures = asked.await.expect("the asker");
+        assert!(failures.is_empty(), "{failures:?}");
+    }
+}
