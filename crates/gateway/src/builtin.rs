@@ -180,6 +180,8 @@ fn routes(builtin: &Builtin) -> Vec<BuiltinRoute> {
         let health = "Path(`/v1/links/health`) || Path(`/v1/links/healthz`)";
         routes.push(route("links-health", health, "links", &[], None));
         routes.push(route("redirect", "PathPrefix(`/l/`)", "links", &[], None));
+        // A page and its parts are many requests of one reader.
+        routes.push(route("console", "PathPrefix(`/v1/links/console`)", "links", &[], None));
         let hosts: Vec<String> = builtin
             .short_domains
             .iter()

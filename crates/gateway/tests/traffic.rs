@@ -8,7 +8,7 @@ use axum::{
     routing::any,
 };
 use futures_util::{SinkExt, StreamExt};
-use gateway::{At, Builtin, model};
+use gateway::{Admin, At, Builtin, EntryPoint, Settings, model};
 use http_chassis::health::{Check, Health, Status};
 use kit::{echo, get, header, inputs, origin, raw, start, status};
 use std::time::Duration;
@@ -301,4 +301,71 @@ async fn a_reload_changes_routes_and_keeps_the_counts() {
     assert_eq!(status(&get(gateway.address, "/a", "").await), 404);
     assert_eq!(status(&get(gateway.address, "/b", "").await), 200);
     assert_eq!(status(&get(gateway.address, "/b", "").await), 429);
+}
+
+#[tokio::test]
+async fn no_request_fails_while_the_configuration_is_replaced() {
+    let ((one, _a), (two, _b)) = (origin(echo("one")).await, origin(echo("two")).await);
+    let gateway = start(inputs(Vec::new(), None)).await;
+    let config = |round: usize| {
+        let url = if round.is_multiple_of(2) { one } else { two };
+        let text = format!(
+            "http:\n  routers:\n    r: {{rule: 'PathPrefix(`/`)', service: s, priority: {}}}\n  services:\n    s: {{loadBalancer: {{servers: [{{url: 'http://{url}'}}]}}}}\n",
+            round + 1
+        );
+        model::Dynamic::read(&model::text::yaml("test.yml", &text).expect("yaml")).expect("valid")
+    };
+    gateway.control.apply("file", config(0));
+    let address = gateway.address;
+    let client = tokio::spawn(async move {
+        let mut statuses = Vec::new();
+        for _ in 0..300 {
+            statuses.push(status(&get(address, "/x", "").await));
+        }
+        statuses
+    });
+    for round in 1..500 {
+        gateway.control.apply("file", config(round));
+        tokio::task::yield_now().await;
+    }
+    let statuses = client.await.expect("client");
+    assert!(statuses.iter().all(|status| *status == 200), "{statuses:?}");
+}
+
+#[tokio::test]
+async fn the_admin_entrypoint_shows_metrics_and_configuration() {
+    let settings = Settings {
+        entry_points: vec![
+            EntryPoint::new("web", "127.0.0.1:0"),
+            EntryPoint::new("traefik", "127.0.0.1:0"),
+        ],
+        admin: Some(Admin::whole("traefik")),
+        ..Settings::default()
+    };
+    let gateway = gateway::open(settings, inputs(all_in_process(), Some(builtin(At::InProcess))))
+        .await
+        .expect("gateway");
+    let (web, admin) = (gateway.addresses()[0].1, gateway.addresses()[1].1);
+    let stop = tokio_util::sync::CancellationToken::new();
+    for (_, task) in gateway.tasks(&stop) {
+        tokio::spawn(task);
+    }
+    assert_eq!(status(&get(web, "/l/x", "").await), 200);
+    assert!(get(admin, "/ping", "").await.ends_with("OK"));
+    let metrics = get(admin, "/metrics", "").await;
+    for line in [
+        "traefik_entrypoint_requests_total{code=\"200\",method=\"GET\",protocol=\"http\",entrypoint=\"web\"} 1",
+        "traefik_router_requests_total{code=\"200\",method=\"GET\",protocol=\"http\",router=\"redirect@internal\",service=\"links@internal\"} 1",
+        "traefik_config_reloads_total 1",
+        "traefik_open_connections{entrypoint=\"web\",protocol=\"TCP\"}",
+    ] {
+        assert!(metrics.contains(line), "{line}\n{metrics}");
+    }
+    let routers = get(admin, "/api/http/routers/core@internal", "").await;
+    assert!(
+        routers.contains("\"status\":\"enabled\"") && routers.contains("PathPrefix(`/v1/core/`)"),
+        "{routers}"
+    );
+    assert_eq!(status(&get(web, "/api/rawdata", "").await), 404);
+    stop.cancel();
 }
