@@ -36,6 +36,11 @@ pub fn environment() -> HashMap<String, String> {
     environment
 }
 
+fn free_address() -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("its address").to_string()
+}
+
 impl Stack {
     pub async fn start(shape: Shape) -> Self {
         Self::start_with(shape, &[]).await
@@ -62,7 +67,9 @@ impl Stack {
             "PORTICO_DATA_DIR".into(),
             directory.path().join("data").display().to_string(),
         );
-        for name in ["HTTP", "HTTPS", "ADMIN", "S3"] {
+        // Known beforehand, because links that leave the house carry it.
+        environment.entry("PORTICO_HTTP_ADDR".into()).or_insert_with(free_address);
+        for name in ["HTTPS", "ADMIN", "S3"] {
             environment
                 .entry(format!("PORTICO_{name}_ADDR"))
                 .or_insert("127.0.0.1:0".into());
@@ -91,6 +98,9 @@ impl Stack {
     async fn many(directory: Directory, environment: HashMap<String, String>, copies: usize) -> Self {
         let database = Database::start(&directory).await;
         let mut shared = environment;
+        let web = free_address();
+        shared.insert("PORTICO_PUBLIC_URL".into(), format!("http://{web}"));
+        shared.insert("PORTICO_HTTP_ADDR".into(), web);
         shared.insert("DATABASE_URL".into(), database.url.expose().to_owned());
         let mut stack = Self {
             processes: Vec::new(),
@@ -122,7 +132,7 @@ impl Stack {
         environment.extend(more.clone());
         let data_dir = self.directory.path().join(name);
         environment.insert("PORTICO_DATA_DIR".into(), data_dir.display().to_string());
-        for address in ["HTTP", "ADMIN", "S3", "CORE", "MEDIA", "LINKS"] {
+        for address in ["ADMIN", "S3", "CORE", "MEDIA", "LINKS"] {
             environment.insert(format!("PORTICO_{address}_ADDR"), "127.0.0.1:0".into());
         }
         if service == "gateway" {
