@@ -21,6 +21,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// How often a kept connection may turn out dead before that is the answer.
+const KEPT_TRIES: u32 = 3;
 /// A server that failed is asked last for this long.
 const ASIDE: Duration = Duration::from_secs(2);
 
@@ -102,16 +104,15 @@ impl Balancer {
                     return response;
                 }
                 Err(failure) => {
-                    if failure.kind != FailureKind::Timeout {
+                    if failure.kind != FailureKind::Timeout && !failure.kept {
                         server.live.set_aside(ASIDE);
                     }
                     tracing::debug!(service = &*self.name, server = &*server.url, cause = failure.cause, kind = ?failure.kind, "a server did not answer");
-                    tried.push(index);
-                    let left = tries
-                        < exchange
-                            .retry
-                            .attempts
-                            .max(u32::try_from(self.servers.len()).unwrap_or(u32::MAX));
+                    if !failure.kept {
+                        tried.push(index);
+                    }
+                    let servers = u32::try_from(self.servers.len()).unwrap_or(u32::MAX);
+                    let left = tries < exchange.retry.attempts.max(servers) || (failure.kept && tries < KEPT_TRIES);
                     match failure.request {
                         Some(again) if left => {
                             if tried.len() >= self.servers.len() {
@@ -152,7 +153,10 @@ impl Balancer {
                 Ok(response)
             }
             Err(mut failure) => {
-                failure.request = failure.request.or(original);
+                // A server that is slow is not helped by asking again, unless the route says so.
+                if failure.kind != FailureKind::Timeout || exchange.retry.attempts > 1 {
+                    failure.request = failure.request.or(original);
+                }
                 Err(failure)
             }
         }

@@ -59,6 +59,8 @@ pub struct Failure {
     pub kind: FailureKind,
     pub cause: String,
     pub request: Option<Request<Body>>,
+    /// It happened on a kept connection, which the server may have been closing: no sign of its health.
+    pub kept: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,7 +101,7 @@ impl Pool {
                     request: Some(again),
                     ..
                 }) => request = again,
-                done => return done,
+                done => return done.map_err(|failure| Failure { kept: true, ..failure }),
             }
         }
         match self.connect().await {
@@ -108,6 +110,7 @@ impl Pool {
                 kind: FailureKind::Connect,
                 cause: error.to_string(),
                 request: Some(request),
+                kept: false,
             }),
         }
     }
@@ -129,6 +132,7 @@ impl Pool {
                         kind: FailureKind::Timeout,
                         cause: format!("no answer within {limit:?}"),
                         request: None,
+                        kept: false,
                     });
                 }
             }
@@ -139,6 +143,7 @@ impl Pool {
                 kind: FailureKind::Broken,
                 request: failed.take_message(),
                 cause: cause(failed.error()),
+                kept: false,
             }),
         }
     }
