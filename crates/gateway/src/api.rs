@@ -55,9 +55,11 @@ impl Listing {
 
     pub fn middleware(&mut self, name: &str, config: &model::Middleware, error: Option<String>) {
         let mut map = shown(config);
-        if let Some(Value::Object(auth)) = map.get_mut("basicAuth").or(None) {
-            // Hashes of passwords are nobody's business.
-            auth.remove("users");
+        for kind in ["basicAuth", "digestAuth"] {
+            if let Some(Value::Object(auth)) = map.get_mut(kind) {
+                // Hashes of passwords are nobody's business.
+                auth.remove("users");
+            }
         }
         set_status(&mut map, error.into_iter().collect());
         self.middlewares.insert(name.into(), Value::Object(map));

@@ -11,6 +11,7 @@ use crate::{
         breaker::Breaker,
         buffering::Buffering,
         compress::Compress,
+        digest_auth::DigestAuth,
         errors::Errors,
         forward_auth::ForwardAuth,
         headers::Headers,
@@ -296,6 +297,9 @@ fn access(builder: &Builder<'_>, config: &model::Middleware) -> Compiled {
 fn others(builder: &mut Builder<'_>, provider: &str, config: &model::Middleware) -> Compiled {
     if let Some(auth) = &config.basic_auth {
         return Some(BasicAuth::compile(auth).map(|auth| Middleware::BasicAuth(Box::new(auth))));
+    }
+    if let Some(auth) = &config.digest_auth {
+        return Some(DigestAuth::compile(auth).map(|auth| Middleware::DigestAuth(Box::new(auth))));
     }
     if let Some(auth) = &config.forward_auth {
         let pool = |address: &Uri| {

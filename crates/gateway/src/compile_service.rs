@@ -2,7 +2,6 @@
 
 use crate::{
     build::{Builder, qualify, split},
-    listener::tls,
     model::{self, Period},
     service::{
         Child, Mirror, Mirroring, Upstream, Weighted,
@@ -179,7 +178,10 @@ pub fn transport(builder: &Builder<'_>, qualified: Option<&str>) -> Result<Trans
             .and_then(|most| usize::try_from(most).ok())
             .unwrap_or(200)
             .max(1),
-        tls: tls::client_config(config.insecure_skip_verify != Some(true)),
+        tls: builder
+            .ground
+            .state
+            .client_tls(config.insecure_skip_verify != Some(true)),
         server_name: config.server_name.clone(),
     })
 }

@@ -2,12 +2,13 @@
 //! snapshot is built, dropped when no snapshot uses it.
 
 use crate::{
+    listener::tls,
     middleware::{breaker::Breaker, limit::Buckets},
     service::{live::Live, pool::Pool},
 };
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
 #[derive(Default)]
@@ -17,6 +18,8 @@ pub struct State {
     in_flight: Kept<crate::middleware::in_flight::Counts>,
     live: Kept<Live>,
     pools: Kept<Pool>,
+    /// How servers are spoken to over TLS: verified, or not. Made once; the roots of the web are many.
+    client_tls: [OnceLock<Arc<rustls::ClientConfig>>; 2],
 }
 
 struct Kept<T>(Mutex<HashMap<String, Arc<T>>>);
@@ -61,6 +64,12 @@ impl State {
     /// Connections to one address over one transport; services share them.
     pub fn pool(&self, key: &str, make: impl FnOnce() -> Pool) -> Arc<Pool> {
         self.pools.get(key, make)
+    }
+
+    pub fn client_tls(&self, verify: bool) -> Arc<rustls::ClientConfig> {
+        self.client_tls[usize::from(verify)]
+            .get_or_init(|| tls::client_config(verify))
+            .clone()
     }
 
     /// Forgets what the configuration before used and the one in force does not.

@@ -6,6 +6,7 @@ pub mod breaker;
 pub mod buffering;
 pub mod compress;
 pub mod content_type;
+pub mod digest_auth;
 pub mod errors;
 pub mod forward_auth;
 pub mod headers;
@@ -32,6 +33,7 @@ pub enum Middleware {
     Breaker(Arc<breaker::Breaker>),
     Retry(Retry),
     BasicAuth(Box<basic_auth::BasicAuth>),
+    DigestAuth(Box<digest_auth::DigestAuth>),
     ForwardAuth(Box<forward_auth::ForwardAuth>),
     Errors(Box<errors::Errors>),
     Buffering(buffering::Buffering),
@@ -73,6 +75,7 @@ impl Middleware {
                 Flow::On
             }
             Self::BasicAuth(auth) => auth.request(request, exchange).await,
+            Self::DigestAuth(auth) => auth.request(request, exchange),
             Self::ForwardAuth(auth) => auth.request(place, request, exchange).await,
             Self::Errors(errors) => {
                 errors.request(place, request, exchange);
