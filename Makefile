@@ -51,7 +51,7 @@ doc:
 # Advisories need a database that only some networks reach; where it cannot be fetched, this says so and the rest still counts.
 .PHONY: deny
 deny: $(DENY)
-	$(DENY) --offline check licenses bans sources
+	$(DENY) check licenses bans sources
 	@$(DENY) fetch db 2>/dev/null && $(DENY) check advisories || echo "deny: the advisory database is not reachable from here; advisories were not checked"
 
 $(DENY):
