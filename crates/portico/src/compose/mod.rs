@@ -3,6 +3,7 @@
 mod banner;
 mod gateway;
 mod services;
+mod store;
 
 use crate::{generated, lock, process::Process, settings::Settings, trust};
 use clap::ArgMatches;
@@ -17,7 +18,7 @@ use services::Services;
 use std::{process::ExitCode, sync::Arc, time::Duration, time::Instant};
 
 /// In the order they run: nobody's schema refers to a later one's.
-pub const MIGRATIONS: [Migrations; 2] = [portico_core::MIGRATIONS, links::MIGRATIONS];
+pub const MIGRATIONS: [Migrations; 3] = [objects::MIGRATIONS, portico_core::MIGRATIONS, links::MIGRATIONS];
 
 const CLUSTER_STOP: Duration = Duration::from_secs(20);
 
@@ -30,13 +31,15 @@ pub struct Plan {
     pub core: bool,
     pub media: bool,
     pub links: bool,
+    /// The S3 endpoint of ours alone, for copies of media to share.
+    pub store: bool,
     /// Traefik's static flags, for the gateway.
     pub traefik: Vec<String>,
 }
 
 impl Plan {
     fn needs_database(&self) -> bool {
-        self.core || self.media || self.links
+        self.core || self.media || self.links || self.store
     }
 }
 
@@ -47,6 +50,7 @@ pub async fn up(settings: Settings) -> Result<ExitCode> {
         core: true,
         media: true,
         links: true,
+        store: false,
         traefik: Vec::new(),
     };
     run(&settings, &plan).await
@@ -66,6 +70,7 @@ pub async fn serve(settings: Settings, matches: &ArgMatches) -> Result<ExitCode>
         core: named.contains(&"core"),
         media: named.contains(&"media"),
         links: named.contains(&"links"),
+        store: named.contains(&"store"),
         traefik: traefik.unwrap_or_default(),
     };
     if plan.needs_database() && settings.database.url.is_none() {
@@ -122,7 +127,7 @@ struct Opened {
 async fn open(settings: &Settings, plan: &Plan, url: Option<DatabaseUrl>, process: &mut Process) -> Result<Opened> {
     let verifier = verifier(settings, plan)?;
     let logins = match &url {
-        Some(url) if plan.needs_database() => Logins::make(url, plan).await?,
+        Some(url) if plan.needs_database() => Logins::make(url, settings, plan).await?,
         _ => Logins::default(),
     };
     keep_trust(settings, plan, &url, &logins, &verifier, process).await?;
@@ -137,6 +142,9 @@ async fn open(settings: &Settings, plan: &Plan, url: Option<DatabaseUrl>, proces
         }
     } else {
         banner.add_all(&services.listen(settings, &verifier, process).await?);
+    }
+    if let Some(endpoint) = services.s3_endpoint() {
+        banner.add_all(&[("s3".to_owned(), endpoint)]);
     }
     banner.setup_link = services.setup_link().await?;
     Ok(Opened { services, banner })
@@ -161,29 +169,27 @@ async fn start_cluster(settings: &Settings, plan: &Plan) -> Result<Option<Cluste
 /// Each service's own database login.
 #[derive(Clone, Debug, Default)]
 pub struct Logins {
+    pub objects: Option<DatabaseUrl>,
     pub core: Option<DatabaseUrl>,
     pub links: Option<DatabaseUrl>,
 }
 
 impl Logins {
     /// Brings the schemas of the planned services up to date.
-    async fn make(owner: &DatabaseUrl, plan: &Plan) -> Result<Self> {
-        let mut wanted = Vec::new();
-        if plan.core {
-            wanted.push(portico_core::MIGRATIONS);
-        }
-        if plan.links {
-            wanted.push(links::MIGRATIONS);
-        }
+    async fn make(owner: &DatabaseUrl, settings: &Settings, plan: &Plan) -> Result<Self> {
+        let planned = [store::is_local(settings, plan), plan.core, plan.links];
+        let all = MIGRATIONS.into_iter().zip(planned);
+        let wanted: Vec<Migrations> = all
+            .filter(|(_, planned)| *planned)
+            .map(|(migrations, _)| migrations)
+            .collect();
         let mut made = migrate(owner, &wanted).await?.into_iter();
-        Ok(Self {
-            core: if plan.core { made.next() } else { None },
-            links: if plan.links { made.next() } else { None },
-        })
+        let [objects, core, links] = planned.map(|planned| if planned { made.next() } else { None });
+        Ok(Self { objects, core, links })
     }
 
     fn any(&self) -> Option<&DatabaseUrl> {
-        self.core.as_ref().or(self.links.as_ref())
+        self.core.as_ref().or(self.links.as_ref()).or(self.objects.as_ref())
     }
 }
 

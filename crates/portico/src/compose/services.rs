@@ -1,6 +1,9 @@
 //! Opens the services of the plan, and gives each a listener of its own where no gateway is in the same process.
 
-use super::{Logins, Plan, issuer};
+use super::{
+    Logins, Plan, issuer,
+    store::{self, OpenStore},
+};
 use crate::{process::Process, settings::Settings};
 use axum::{Router, http::header, response::IntoResponse, routing::get};
 use foundation::{Clock, Error, Kind, Result};
@@ -18,6 +21,7 @@ use tokio::net::TcpListener;
 
 #[derive(Default)]
 pub struct Services {
+    store: Option<OpenStore>,
     core: Option<Core>,
     links: Option<Links>,
     pools: Vec<Pool>,
@@ -32,6 +36,16 @@ impl Services {
         process: &mut Process,
     ) -> Result<Self> {
         let mut services = Self::default();
+        if plan.media || plan.store {
+            let opened = store::open(settings, plan, logins, process, || {
+                let login = logins
+                    .objects
+                    .as_ref()
+                    .ok_or_else(|| Error::internal("the store's login", "missing"))?;
+                services.pool(settings, login, "portico objects")
+            });
+            services.store = Some(opened.await?);
+        }
         if let Some(login) = &logins.core {
             let pool = services.pool(settings, login, "portico core")?;
             let core = open_core(settings, plan, pool, verifier).await?;
@@ -112,6 +126,10 @@ impl Services {
             addresses.push((name, bound));
         }
         Ok(addresses)
+    }
+
+    pub fn s3_endpoint(&self) -> Option<SocketAddr> {
+        self.store.as_ref().and_then(|store| store.endpoint)
     }
 
     pub async fn setup_link(&self) -> Result<Option<String>> {

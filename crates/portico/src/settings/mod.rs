@@ -27,6 +27,8 @@ pub struct Settings {
     pub tokens: Tokens,
     pub smtp: Option<(Secret, String)>,
     pub store: Option<ObjectStore>,
+    /// The store's own secret, for `serve store`.
+    pub store_secret: Option<Secret>,
     pub hasura: Hasura,
     pub telemetry: Telemetry,
     pub shutdown_deadline: Duration,
@@ -170,6 +172,7 @@ impl Reader<'_> {
             tokens: tokens?,
             smtp,
             store,
+            store_secret: self.text("s3_secret_access_key").map(Secret::new),
             hasura: hasura?,
             telemetry: telemetry?,
             shutdown_deadline: shutdown_deadline?,
