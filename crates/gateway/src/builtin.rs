@@ -124,6 +124,10 @@ struct BuiltinRoute {
 }
 
 fn routes(builtin: &Builtin) -> Vec<BuiltinRoute> {
+    // A gateway that serves only what its operator configured answers nothing of its own accord.
+    if builtin.core.is_none() && builtin.media.is_none() && builtin.links.is_none() {
+        return Vec::new();
+    }
     let route = |name, rule: &str, service, chain, priority| BuiltinRoute {
         name,
         rule: rule.to_owned(),
@@ -270,4 +274,45 @@ pub fn admin(admin: &crate::settings::Admin) -> Vec<(String, Router)> {
         routers.push(("prometheus".into(), route("PathPrefix(`/metrics`)", "prometheus", 1)));
     }
     routers
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_a_service_nothing_is_routed_and_with_one_health_and_index_are() {
+        let names = |builtin: &Builtin| -> Vec<String> {
+            let routers = dynamic(builtin).http.and_then(|http| http.routers);
+            routers.into_iter().flatten().map(|(name, _)| name).collect()
+        };
+        assert!(names(&Builtin::default()).is_empty());
+        let links = Builtin {
+            links: Some(At::InProcess),
+            short_domains: vec!["s.test".into()],
+            ..Builtin::default()
+        };
+        let expected = [
+            "health",
+            "index",
+            "links",
+            "links-health",
+            "redirect",
+            "console",
+            "short-hosts",
+        ];
+        assert_eq!(names(&links), expected);
+    }
+
+    #[test]
+    fn a_limit_that_is_off_is_in_no_chain() {
+        let builtin = Builtin {
+            core: Some(At::InProcess),
+            core_rate: None,
+            verifies: false,
+            ..Builtin::default()
+        };
+        let routers = dynamic(&builtin).http.and_then(|http| http.routers).expect("routers");
+        assert_eq!(routers["core"].middlewares.as_deref(), Some(&["again".to_owned()][..]));
+    }
 }
