@@ -120,8 +120,6 @@ async fn past_the_limit_a_client_is_told_when_to_come_back() {
 async fn ambiguous_paths_are_refused() {
     let stack = Stack::start(Shape::OneProcess).await;
     for path in [
-
-
         "/v1/core/auth/..;/users/me",
         "/v1/core/users%00/me",
         "/v1/core/users\\me",
@@ -147,7 +145,10 @@ async fn ambiguous_paths_are_refused() {
         let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
         let answer = raw::exchange(stack.address(), request.as_bytes()).await;
         assert_eq!(raw::status(&answer), expected, "{path}: {answer}");
-        assert!(answer.contains(&format!("\"instance\":\"{instance}\"")), "{path}: {answer}");
+        assert!(
+            answer.contains(&format!("\"instance\":\"{instance}\"")),
+            "{path}: {answer}"
+        );
     }
 }
 

@@ -4,4 +4,5 @@ mod commands;
 mod core;
 mod gateway;
 mod links;
+mod media;
 mod road;

@@ -22,6 +22,7 @@ async fn the_road_with_two_copies_of_each_service() {
 
 async fn walk(stack: &Stack) {
     accounts(stack).await;
+    crate::media::walk(stack).await;
     health(stack).await;
 }
 
@@ -71,7 +72,7 @@ async fn health(stack: &Stack) {
         .iter()
         .filter_map(|service| service["service"].as_str())
         .collect();
-    for name in ["core", "links", "database"] {
+    for name in ["core", "media", "links", "database", "store"] {
         assert!(names.contains(&name), "{name} in {names:?}");
     }
     let metrics = stack.admin().get("/metrics").await.expect(200).text();

@@ -68,7 +68,9 @@ impl Stack {
             directory.path().join("data").display().to_string(),
         );
         // Known beforehand, because links that leave the house carry it.
-        environment.entry("PORTICO_HTTP_ADDR".into()).or_insert_with(free_address);
+        environment
+            .entry("PORTICO_HTTP_ADDR".into())
+            .or_insert_with(free_address);
         for name in ["HTTPS", "ADMIN", "S3"] {
             environment
                 .entry(format!("PORTICO_{name}_ADDR"))
@@ -110,6 +112,18 @@ impl Stack {
             database: Some(database),
             directory,
         };
+        if copies > 1 {
+            // Copies of media share one store; this one stands for the bucket elsewhere.
+            let secret = "a store secret for the copies to share".to_owned();
+            stack.environment.insert("PORTICO_S3_SECRET_ACCESS_KEY".into(), secret);
+            stack
+                .environment
+                .insert("PORTICO_S3_ACCESS_KEY_ID".into(), "portico".into());
+            let address = stack.serve("store", "store", &HashMap::new(), "s3");
+            stack
+                .environment
+                .insert("PORTICO_S3_ENDPOINT".into(), format!("http://{address}"));
+        }
         let mut urls: HashMap<&str, Vec<String>> = HashMap::new();
         for copy in 1..=copies {
             for service in ["core", "media", "links"] {

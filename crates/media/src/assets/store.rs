@@ -180,7 +180,7 @@ pub async fn remove(client: &impl GenericClient, id: Uuid, staged: Option<&str>)
             "with gone as (delete from media.assets where id = $1 returning r2_key, expires_at),
                   due as (select r2_key as key, now() as at from gone
                           union all
-                          select $2, coalesce(expires_at, now()) + interval '5 minutes' from gone where $2 is not null)
+                          select $2::text, coalesce(expires_at, now()) + interval '5 minutes' from gone where $2::text is not null)
              insert into media.removals (key, not_before) select key, at from due
              on conflict (key) do update set not_before = excluded.not_before",
             &[&id, &staged],

@@ -9,7 +9,7 @@ use http_chassis::auth::Verifier;
 use std::{fs, net::SocketAddr, sync::Arc};
 
 /// What the outside calls us, without a slash at the end.
-pub fn public_url(settings: &Settings, _plan: &Plan) -> String {
+pub fn public_url(settings: &Settings) -> String {
     let listening = || format!("http://{}", settings.addresses.http);
     settings.public_url.clone().unwrap_or_else(listening)
 }

@@ -18,7 +18,12 @@ use services::Services;
 use std::{process::ExitCode, sync::Arc, time::Duration, time::Instant};
 
 /// In the order they run: nobody's schema refers to a later one's.
-pub const MIGRATIONS: [Migrations; 3] = [objects::MIGRATIONS, portico_core::MIGRATIONS, links::MIGRATIONS];
+pub const MIGRATIONS: [Migrations; 4] = [
+    objects::MIGRATIONS,
+    portico_core::MIGRATIONS,
+    media::MIGRATIONS,
+    links::MIGRATIONS,
+];
 
 const CLUSTER_STOP: Duration = Duration::from_secs(20);
 
@@ -171,25 +176,32 @@ async fn start_cluster(settings: &Settings, plan: &Plan) -> Result<Option<Cluste
 pub struct Logins {
     pub objects: Option<DatabaseUrl>,
     pub core: Option<DatabaseUrl>,
+    pub media: Option<DatabaseUrl>,
     pub links: Option<DatabaseUrl>,
 }
 
 impl Logins {
     /// Brings the schemas of the planned services up to date.
     async fn make(owner: &DatabaseUrl, settings: &Settings, plan: &Plan) -> Result<Self> {
-        let planned = [store::is_local(settings, plan), plan.core, plan.links];
+        let planned = [store::is_local(settings, plan), plan.core, plan.media, plan.links];
         let all = MIGRATIONS.into_iter().zip(planned);
         let wanted: Vec<Migrations> = all
             .filter(|(_, planned)| *planned)
             .map(|(migrations, _)| migrations)
             .collect();
         let mut made = migrate(owner, &wanted).await?.into_iter();
-        let [objects, core, links] = planned.map(|planned| if planned { made.next() } else { None });
-        Ok(Self { objects, core, links })
+        let [objects, core, media, links] = planned.map(|planned| if planned { made.next() } else { None });
+        Ok(Self {
+            objects,
+            core,
+            media,
+            links,
+        })
     }
 
     fn any(&self) -> Option<&DatabaseUrl> {
-        self.core.as_ref().or(self.links.as_ref()).or(self.objects.as_ref())
+        let all = [&self.core, &self.media, &self.links, &self.objects];
+        all.into_iter().find_map(Option::as_ref)
     }
 }
 

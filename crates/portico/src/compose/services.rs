@@ -13,6 +13,7 @@ use http_chassis::{
     server,
 };
 use links::Links;
+use media::Media;
 use portico_core::Core;
 use postgres_chassis::{DatabaseUrl, Pool, PoolSize};
 use std::{net::SocketAddr, sync::Arc};
@@ -23,6 +24,7 @@ use tokio::net::TcpListener;
 pub struct Services {
     store: Option<OpenStore>,
     core: Option<Core>,
+    media: Option<Media>,
     links: Option<Links>,
     pools: Vec<Pool>,
 }
@@ -48,11 +50,26 @@ impl Services {
         }
         if let Some(login) = &logins.core {
             let pool = services.pool(settings, login, "portico core")?;
-            let core = open_core(settings, plan, pool, verifier).await?;
+            let core = open_core(settings, pool, verifier).await?;
             for (name, task) in core.tasks(&process.work)? {
                 process.at_work((name.to_owned(), task));
             }
             services.core = Some(core);
+        }
+        if let (Some(login), Some(opened)) = (&logins.media, &services.store) {
+            let (store, objects_url) = (opened.store.clone(), opened.public_url.clone());
+            let pool = services.pool(settings, login, "portico media")?;
+            let own = media::Settings {
+                max_upload: settings.media_max_upload,
+                public_url: super::gateway::public_url(settings),
+                cdn_domain: settings.cdn_domain.clone(),
+                objects_url,
+            };
+            let media = media::open(own, pool, store, &process.metrics);
+            for (name, task) in media.tasks(&process.work) {
+                process.at_work((name.to_owned(), task));
+            }
+            services.media = Some(media);
         }
         if let Some(login) = &logins.links {
             let pool = services.pool(settings, login, "portico links")?;
@@ -93,6 +110,9 @@ impl Services {
         let mut routers = Vec::new();
         if let Some(core) = &self.core {
             routers.push(wrap("core", core.router()?));
+        }
+        if let Some(media) = &self.media {
+            routers.push(wrap("media", media.router(verifier.clone())?));
         }
         if let Some(links) = &self.links {
             routers.push(wrap("links", links.router(verifier.clone())?));
@@ -144,7 +164,7 @@ impl Services {
     }
 }
 
-async fn open_core(settings: &Settings, plan: &Plan, pool: Pool, verifier: &Arc<Verifier>) -> Result<Core> {
+async fn open_core(settings: &Settings, pool: Pool, verifier: &Arc<Verifier>) -> Result<Core> {
     if let Some((email, password)) = &settings.admin {
         portico_core::operations::ensure_admin(&pool, email, password.expose()).await?;
     }
@@ -159,7 +179,7 @@ async fn open_core(settings: &Settings, plan: &Plan, pool: Pool, verifier: &Arc<
     };
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let own = portico_core::Settings {
-        public_url: super::gateway::public_url(settings, plan),
+        public_url: super::gateway::public_url(settings),
         issuer: issuer(settings),
         audience: settings.tokens.audience.clone(),
         signing_secret: settings.tokens.secret.clone(),
