@@ -40,9 +40,15 @@ unit:
 	$(CARGO) test --workspace --exclude portico-tests
 
 .PHONY: e2e
-e2e: ## the platform through its front door
+e2e: target/venv/ready ## the platform through its front door
 	$(CARGO) build -p portico
 	$(CARGO) test -p portico-tests -- --test-threads 2
+
+# The real S3 client of the tests.
+target/venv/ready:
+	python3 -m venv target/venv
+	target/venv/bin/pip install -q boto3
+	touch $@
 
 .PHONY: doc
 doc:

@@ -120,3 +120,36 @@ async fn operators_manage_accounts_while_it_runs() {
     assert_eq!(code, 0);
     assert!(out.contains("0001_users") && !out.contains("pending"), "{out}");
 }
+
+#[tokio::test]
+async fn a_backup_taken_while_it_runs_restores_everything() {
+    let mut stack = Stack::start(Shape::OneProcess).await;
+    let client = stack.client();
+    let ada = client.bearer(&crate::core::token(&client, "ada@example.org").await);
+    let answer = ada
+        .upload("/v1/media/upload", "photo.jpg", "image/jpeg", &crate::media::photo())
+        .await
+        .expect(201);
+    let asset = answer.json()["id"].as_str().expect("an id").to_owned();
+    let place = Directory::make();
+    let backup = place.path().join("backup").display().to_string();
+    let (code, _, errors) = stack.run(&["backup", &backup], "");
+    assert_eq!(code, 0, "{errors}");
+    let (code, _, errors) = stack.run(&["backup", &backup], "");
+    assert_eq!(code, 1);
+    assert!(errors.contains("exists already"), "{errors}");
+    let (code, _, errors) = stack.run(&["restore", &backup], "");
+    assert_eq!(code, 1);
+    assert!(errors.contains("not empty"), "{errors}");
+
+    stack.take("up").interrupt();
+    let elsewhere = place.path().join("data").display().to_string();
+    stack.environment.insert("PORTICO_DATA_DIR".into(), elsewhere);
+    let (code, _, errors) = stack.run(&["restore", &backup], "");
+    assert_eq!(code, 0, "{errors}");
+    stack.up();
+    let tokens = crate::core::login(&stack.client(), "ada@example.org").await;
+    let ada = stack.client().bearer(tokens["access_token"].as_str().expect("a token"));
+    let content = ada.get(&format!("/v1/media/assets/{asset}/content")).await.expect(200);
+    assert_eq!(content.body, crate::media::photo());
+}

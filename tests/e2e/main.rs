@@ -6,3 +6,4 @@ mod gateway;
 mod links;
 mod media;
 mod road;
+mod store;

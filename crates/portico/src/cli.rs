@@ -39,6 +39,16 @@ pub fn command() -> Command {
         )
         .subcommand(user())
         .subcommand(token())
+        .subcommand(
+            Command::new("backup")
+                .about("Write database, objects and secrets to a new directory")
+                .arg(directory()),
+        )
+        .subcommand(
+            Command::new("restore")
+                .about("Fill an empty data directory and database from a backup")
+                .arg(directory()),
+        )
         .subcommand(Command::new("healthcheck").about("Exit 0 when the process on this machine is well, 1 otherwise"))
         .subcommand(Command::new("version").about("Print version and commit"))
         .subcommand(Command::new("config").about("Print the effective settings and where each came from"));
@@ -124,6 +134,10 @@ fn token() -> Command {
                 .arg(Arg::new("email").required(true).value_name("EMAIL"))
                 .arg(Arg::new("ttl").long("ttl").default_value("15m").value_name("DURATION")),
         )
+}
+
+fn directory() -> Arg {
+    Arg::new("directory").required(true).value_name("DIR")
 }
 
 /// The settings given as flags, wherever on the line they stood.

@@ -83,6 +83,16 @@ impl DatabaseUrl {
         self.url.expose()
     }
 
+    /// The URL as PostgreSQL's own tools may see it on a command line, and the password they get another way.
+    pub fn without_password(&self) -> (String, String) {
+        let text = self.url.expose();
+        let password = String::from_utf8_lossy(self.password()).into_owned();
+        match credentials(text) {
+            Some((scheme, user, rest)) => (format!("{scheme}://{user}@{rest}"), password),
+            None => (text.to_owned(), password),
+        }
+    }
+
     pub fn database(&self) -> &str {
         self.config
             .get_dbname()

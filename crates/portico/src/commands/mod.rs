@@ -1,10 +1,13 @@
 //! The commands, a file each, and the runtime they share.
 
+mod backup;
 mod check;
 pub mod config;
+mod files;
 mod healthcheck;
 mod migrate;
 mod open;
+mod restore;
 mod token;
 mod user;
 pub mod version;
@@ -29,6 +32,8 @@ pub fn run(name: &str, matches: &ArgMatches, settings: Settings) -> Result<ExitC
             "migrate" => migrate::run(settings, matches.subcommand_name() == Some("status")).await,
             "user" => user::run(settings, matches).await,
             "token" => token::run(settings, matches).await,
+            "backup" => backup::run(settings, text(matches, "directory").as_ref()).await,
+            "restore" => restore::run(settings, text(matches, "directory").as_ref()).await,
             "healthcheck" => healthcheck::run(&settings).await,
             // The command line lists these and no others.
             _ => Ok(ExitCode::from(2)),

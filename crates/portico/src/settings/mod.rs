@@ -89,18 +89,8 @@ pub struct ObjectStore {
 
 #[derive(Debug)]
 pub struct Hasura {
-    pub metadata_dir: Option<PathBuf>,
     pub admin_secret: Option<Secret>,
-    pub jwt_secret: Option<Secret>,
     pub unauthorized_role: Option<String>,
-    pub enable_console: bool,
-    pub database: Option<DatabaseUrl>,
-    pub metadata_database: Option<DatabaseUrl>,
-    pub address: SocketAddr,
-    pub stringify_numeric_types: bool,
-    pub infer_function_permissions: bool,
-    pub dev_mode: bool,
-    pub naming_convention: String,
 }
 
 #[derive(Debug)]
@@ -173,7 +163,7 @@ impl Reader<'_> {
             smtp,
             store,
             store_secret: self.text("s3_secret_access_key").map(Secret::new),
-            hasura: hasura?,
+            hasura,
             telemetry: telemetry?,
             shutdown_deadline: shutdown_deadline?,
         })
@@ -310,39 +300,11 @@ impl Reader<'_> {
         })
     }
 
-    fn hasura(&mut self) -> Option<Hasura> {
-        let port = self.required("hasura_server_port", |text| {
-            text.parse::<u16>().map_err(|_| format!("'{text}' is no port"))
-        });
-        let host = self.required("hasura_server_host", |text| {
-            let text = if text == "*" { "0.0.0.0" } else { text };
-            text.parse::<std::net::IpAddr>()
-                .map_err(|_| format!("'{text}' is no IP address"))
-        });
-        let enable_console = self.required("hasura_enable_console", parse::truth);
-        let stringify_numeric_types = self.required("hasura_stringify_numeric_types", parse::truth);
-        let infer_function_permissions = self.required("hasura_infer_function_permissions", parse::truth);
-        let dev_mode = self.required("hasura_dev_mode", parse::truth);
-        let naming_convention = self.required("hasura_naming_convention", |text| match text {
-            "hasura-default" | "graphql-default" => Ok(text.to_owned()),
-            _ => Err(format!(
-                "'{text}' is no naming convention; it is hasura-default or graphql-default"
-            )),
-        });
-        Some(Hasura {
-            metadata_dir: self.text("hasura_metadata_dir").map(PathBuf::from),
+    fn hasura(&self) -> Hasura {
+        Hasura {
             admin_secret: self.text("hasura_admin_secret").map(Secret::new),
-            jwt_secret: self.text("hasura_jwt_secret").map(Secret::new),
             unauthorized_role: self.text("hasura_unauthorized_role"),
-            enable_console: enable_console?,
-            database: self.optional("hasura_database_url", DatabaseUrl::parse),
-            metadata_database: self.optional("hasura_metadata_database_url", DatabaseUrl::parse),
-            address: SocketAddr::new(host?, port?),
-            stringify_numeric_types: stringify_numeric_types?,
-            infer_function_permissions: infer_function_permissions?,
-            dev_mode: dev_mode?,
-            naming_convention: naming_convention?,
-        })
+        }
     }
 
     fn telemetry(&mut self) -> Option<Telemetry> {

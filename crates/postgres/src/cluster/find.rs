@@ -37,6 +37,12 @@ pub(super) async fn find(settings: &Settings, wanted: Option<u32>) -> Result<Bin
         if !directory.join("postgres").is_file() || !directory.join("initdb").is_file() {
             continue;
         }
+        // A link on PATH may stand alone; its target has the other tools beside it.
+        let real = directory.join("postgres").canonicalize().ok();
+        let directory = match real.as_deref().and_then(Path::parent) {
+            Some(parent) if parent.join("initdb").is_file() => parent.to_owned(),
+            _ => directory,
+        };
         if let Some(major) = major_of(&directory.join("postgres")).await {
             found.push(Binaries { directory, major });
         }

@@ -108,6 +108,11 @@ impl Cluster {
     }
 }
 
+/// The server's own tools: of the cluster's release where there is a cluster, else the newest.
+pub async fn binaries(settings: &Settings) -> Result<Binaries> {
+    find::find(settings, initialise::version(&settings.data_dir.join("postgres"))).await
+}
+
 /// The login to a cluster another process of ours runs already.
 pub fn running(settings: &Settings) -> Result<DatabaseUrl> {
     let owner = owner::choose()?;
