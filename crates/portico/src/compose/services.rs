@@ -1,7 +1,7 @@
 //! Opens the services of the plan, and gives each a listener of its own where no gateway is in the same process.
 
 use super::{Logins, Plan, issuer};
-use crate::{process::Process, settings::Settings};
+use crate::{generated, process::Process, settings::Settings};
 use axum::{Router, http::header, response::IntoResponse, routing::get};
 use foundation::{Clock, Error, Kind, Result};
 use http_chassis::{
@@ -45,6 +45,7 @@ impl Services {
             let own = links::Settings {
                 click_directory: settings.data_dir.join("clicks"),
                 short_domains: settings.short_domains.clone(),
+                graphql: graphql(settings, plan)?,
             };
             let links = links::open(own, pool, &process.metrics)?;
             for (name, task) in links.tasks(&process.work) {
@@ -124,6 +125,20 @@ impl Services {
     pub fn close(&self) {
         self.pools.iter().for_each(Pool::close);
     }
+}
+
+/// In `up` an admin secret is generated, so that tools of the same machine may use it.
+fn graphql(settings: &Settings, plan: &Plan) -> Result<links::graphql::Settings> {
+    let admin_secret = match &settings.hasura.admin_secret {
+        Some(secret) => Some(secret.clone()),
+        None if plan.up => Some(generated::secret(&settings.data_dir, "graphql-admin.secret")?),
+        None => None,
+    };
+    let role = settings.hasura.unauthorized_role.clone();
+    Ok(links::graphql::Settings {
+        admin_secret,
+        unauthorized_role: Some(role.unwrap_or_else(|| "anonymous".to_owned())),
+    })
 }
 
 async fn open_core(settings: &Settings, plan: &Plan, pool: Pool, verifier: &Arc<Verifier>) -> Result<Core> {
