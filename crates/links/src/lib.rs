@@ -2,6 +2,7 @@
 
 mod clicks;
 mod error;
+pub mod graphql;
 mod migrations;
 mod redirect;
 mod routes;
@@ -21,6 +22,7 @@ pub struct Settings {
     pub click_directory: PathBuf,
     /// Hosts on which `/{slug}` redirects.
     pub short_domains: Vec<String>,
+    pub graphql: graphql::Settings,
 }
 
 /// The open service; cheap to clone.
@@ -32,6 +34,7 @@ pub struct Inner {
     lookup: Arc<redirect::Lookup>,
     clicks: Arc<clicks::Clicks>,
     short_domains: Vec<String>,
+    graphql: graphql::Settings,
 }
 
 impl std::ops::Deref for Links {
@@ -49,6 +52,7 @@ pub fn open(settings: Settings, pool: Pool, metrics: &Metrics) -> Result<Links> 
         lookup: Arc::new(redirect::Lookup::new(pool.clone())),
         clicks: Arc::new(clicks::Clicks::open(&settings.click_directory, metrics)?),
         short_domains: settings.short_domains,
+        graphql: settings.graphql,
         pool,
     })))
 }

@@ -1,6 +1,6 @@
 //! The route table of links: its own REST paths. GraphQL and Hasura's paths are in `graphql`.
 
-use crate::{Links, redirect};
+use crate::{Links, graphql, redirect};
 use axum::{Router, extract::State, routing::get};
 use foundation::{Error, Result};
 use http_chassis::{
@@ -13,6 +13,7 @@ use std::sync::Arc;
 use utoipa_axum::routes;
 
 pub fn router(links: Links, verifier: Arc<Verifier>) -> Result<Router> {
+    let endpoint = graphql::Endpoint::new(links.graphql.clone(), links.pool.clone(), verifier.clone());
     let (routes, document) = Routes::new(verifier)
         .add(Access::Public, routes!(redirect::follow))
         .split("Portico links");
@@ -20,7 +21,8 @@ pub fn router(links: Links, verifier: Arc<Verifier>) -> Result<Router> {
     let routes = routes
         .route("/v1/links/health", get(health))
         .route("/{slug}", get(redirect::follow_on_short_domain));
-    Ok(routes.with_state(links).merge(documents))
+    let graphql = graphql::router(Arc::new(endpoint));
+    Ok(routes.with_state(links).merge(documents).merge(graphql))
 }
 
 async fn health(State(links): State<Links>) -> Health {

@@ -4,7 +4,7 @@ use super::{
     Logins, Plan, issuer,
     store::{self, OpenStore},
 };
-use crate::{process::Process, settings::Settings};
+use crate::{generated, process::Process, settings::Settings};
 use axum::{Router, http::header, response::IntoResponse, routing::get};
 use foundation::{Clock, Error, Kind, Result};
 use http_chassis::{
@@ -76,6 +76,7 @@ impl Services {
             let own = links::Settings {
                 click_directory: settings.data_dir.join("clicks"),
                 short_domains: settings.short_domains.clone(),
+                graphql: graphql(settings, plan)?,
             };
             let links = links::open(own, pool, &process.metrics)?;
             for (name, task) in links.tasks(&process.work) {
@@ -162,6 +163,20 @@ impl Services {
     pub fn close(&self) {
         self.pools.iter().for_each(Pool::close);
     }
+}
+
+/// In `up` an admin secret is generated, so that tools of the same machine may use it.
+fn graphql(settings: &Settings, plan: &Plan) -> Result<links::graphql::Settings> {
+    let admin_secret = match &settings.hasura.admin_secret {
+        Some(secret) => Some(secret.clone()),
+        None if plan.up => Some(generated::secret(&settings.data_dir, "graphql-admin.secret")?),
+        None => None,
+    };
+    let role = settings.hasura.unauthorized_role.clone();
+    Ok(links::graphql::Settings {
+        admin_secret,
+        unauthorized_role: Some(role.unwrap_or_else(|| "anonymous".to_owned())),
+    })
 }
 
 async fn open_core(settings: &Settings, pool: Pool, verifier: &Arc<Verifier>) -> Result<Core> {

@@ -1,0 +1,84 @@
+//! GraphQL types as one role sees them. Validation and introspection both read these and nothing else.
+
+use crate::syntax::TypeRef;
+use indexmap::IndexMap;
+
+#[derive(Debug, Clone)]
+pub struct TypeDefinition {
+    pub name: String,
+    pub description: Option<String>,
+    pub kind: Kind,
+}
+
+#[derive(Debug, Clone)]
+pub enum Kind {
+    Scalar,
+    /// Name and description of each value.
+    Enum(Vec<(String, String)>),
+    Input(IndexMap<String, InputDefinition>),
+    Object(IndexMap<String, FieldDefinition>),
+}
+
+#[derive(Debug, Clone)]
+pub struct InputDefinition {
+    pub ty: TypeRef,
+    /// As written in GraphQL.
+    pub default: Option<&'static str>,
+    pub description: Option<String>,
+}
+
+#[derive(Debug, Clone)]
+pub struct FieldDefinition {
+    pub ty: TypeRef,
+    pub arguments: IndexMap<String, InputDefinition>,
+    pub description: Option<String>,
+}
+
+impl FieldDefinition {
+    pub fn new(ty: TypeRef) -> Self {
+        FieldDefinition {
+            ty,
+            arguments: IndexMap::new(),
+            description: None,
+        }
+    }
+
+    pub fn argument(mut self, name: &str, ty: TypeRef, description: &str) -> Self {
+        self.arguments
+            .insert(name.to_owned(), InputDefinition::new(ty).described(description));
+        self
+    }
+
+    pub fn described(mut self, description: impl Into<String>) -> Self {
+        self.description = Some(description.into());
+        self
+    }
+}
+
+impl InputDefinition {
+    pub fn new(ty: TypeRef) -> Self {
+        InputDefinition {
+            ty,
+            default: None,
+            description: None,
+        }
+    }
+
+    pub fn described(mut self, description: impl Into<String>) -> Self {
+        self.description = Some(description.into()).filter(|text: &String| !text.is_empty());
+        self
+    }
+}
+
+pub fn named(name: impl Into<String>) -> TypeRef {
+    TypeRef::named(name)
+}
+
+pub fn required(name: impl Into<String>) -> TypeRef {
+    TypeRef::named(name).required()
+}
+
+/// `[name!]`
+pub fn list(name: impl Into<String>) -> TypeRef {
+    TypeRef::list(TypeRef::named(name).required())
+}

@@ -1,0 +1,9 @@
+//! GraphQL's syntax: text to tokens to a document.
+
+mod ast;
+mod lex;
+mod parse;
+
+pub use ast::*;
+pub use lex::{MAX_DOCUMENT_BYTES, MAX_TOKENS, SyntaxError};
+pub use parse::{MAX_DEPTH, parse_document, parse_type};

@@ -1,0 +1,277 @@
+//! The fields one operation selects, against a role's types: fragments spread, directives applied, arguments coerced.
+
+use super::coerce::Coercion;
+use super::variables::Variables;
+use crate::errors::{GraphqlError, Path};
+use crate::schema::{FieldDefinition, Kind, RoleSchema};
+use crate::syntax::{Directive, Document, Field, Operation, OperationKind, Selection, TypeRef};
+use serde_json::{Map, Value as Json};
+use std::cell::Cell;
+
+/// Fragments multiply; what they may become in all is bounded.
+const MAX_FIELDS: usize = 20_000;
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Selected {
+    /// In the answer.
+    pub key: String,
+    pub name: String,
+    /// The type this is a field of.
+    pub parent: String,
+    pub args: Map<String, Json>,
+    pub selection: Vec<Selected>,
+}
+
+/// The operation's kind and its fields.
+pub fn resolve(
+    schema: &RoleSchema,
+    document: &Document,
+    operation_name: Option<&str>,
+    values: &Map<String, Json>,
+) -> Result<(OperationKind, Vec<Selected>), GraphqlError> {
+    let operation = choose(document, operation_name)?;
+    let root = Path::root();
+    let ty = match operation.kind {
+        OperationKind::Query => "query_root",
+        OperationKind::Mutation => "mutation_root",
+        OperationKind::Subscription => "subscription_root",
+    };
+    if schema.object(ty).is_none() {
+        let what = if operation.kind == OperationKind::Mutation {
+            "mutations"
+        } else {
+            "subscriptions"
+        };
+        return Err(GraphqlError::validation(&root, format!("no {what} exist")));
+    }
+    let variables = Variables::bind(operation, values)?;
+    let walk = Walk {
+        document,
+        coercion: Coercion {
+            schema,
+            variables: &variables,
+        },
+        schema,
+        variables: &variables,
+        fields: Cell::new(0),
+    };
+    let mut selected = Vec::new();
+    walk.collect(
+        &operation.selection,
+        ty,
+        &mut Vec::new(),
+        &root.key("selectionSet"),
+        &mut selected,
+    )?;
+    if operation.kind == OperationKind::Subscription && selected.len() > 1 {
+        return Err(GraphqlError::validation(
+            &root,
+            "subscriptions must select one top level field",
+        ));
+    }
+    Ok((operation.kind, selected))
+}
+
+fn choose<'a>(document: &'a Document, name: Option<&str>) -> Result<&'a Operation, GraphqlError> {
+    let root = Path::root();
+    match (name, document.operations.as_slice()) {
+        (None, [only]) => Ok(only),
+        (None, _) => {
+            let message = "exactly one operation has to be present in the document when operationName is not specified";
+            Err(GraphqlError::validation(&root, message))
+        }
+        (Some(name), operations) => {
+            let found = operations
+                .iter()
+                .find(|operation| operation.name.as_deref() == Some(name));
+            let message = format!("no such operation found in the document: \"{name}\"");
+            found.ok_or_else(|| GraphqlError::validation(&root, message))
+        }
+    }
+}
+
+struct Walk<'a> {
+    document: &'a Document,
+    schema: &'a RoleSchema,
+    coercion: Coercion<'a>,
+    variables: &'a Variables<'a>,
+    fields: Cell<usize>,
+}
+
+impl<'a> Walk<'a> {
+    fn collect(
+        &self,
+        selection: &'a [Selection],
+        ty: &str,
+        inside: &mut Vec<&'a str>,
+        path: &Path<'_>,
+        out: &mut Vec<Selected>,
+    ) -> Result<(), GraphqlError> {
+        for one in selection {
+            self.fields.set(self.fields.get() + 1);
+            if self.fields.get() > MAX_FIELDS || inside.len() > crate::syntax::MAX_DEPTH {
+                return Err(GraphqlError::validation(path, "the query selects too many fields"));
+            }
+            match one {
+                Selection::Field(field) => {
+                    if self.included(&field.directives, path)? {
+                        let field = self.field(field, ty, inside, path)?;
+                        merge(out, field, path)?;
+                    }
+                }
+                Selection::Inline {
+                    on,
+                    directives,
+                    selection,
+                } => {
+                    if self.included(directives, path)? && on.as_deref().is_none_or(|on| on == ty) {
+                        self.collect(selection, ty, inside, path, out)?;
+                    }
+                }
+                Selection::Spread { name, directives } => {
+                    let Some(fragment) = self.document.fragment(name) else {
+                        let message = format!("reference to undefined fragment \"{name}\"");
+                        return Err(GraphqlError::validation(&path.key(name), message));
+                    };
+                    if inside.contains(&name.as_str()) {
+                        let message = format!("the fragment definition(s) {name} form a cycle");
+                        return Err(GraphqlError::validation(&path.key(name), message));
+                    }
+                    if self.included(directives, path)? && fragment.on == ty {
+                        inside.push(name);
+                        self.collect(&fragment.selection, ty, inside, path, out)?;
+                        inside.pop();
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn field(
+        &self,
+        field: &'a Field,
+        ty: &str,
+        inside: &mut Vec<&'a str>,
+        path: &Path<'_>,
+    ) -> Result<Selected, GraphqlError> {
+        let mut selected = Selected {
+            key: field.key().to_owned(),
+            name: field.name.clone(),
+            parent: ty.to_owned(),
+            args: Map::new(),
+            selection: Vec::new(),
+        };
+        if field.name == "__typename" {
+            return Ok(selected);
+        }
+        let here = path.key(&field.name);
+        let Some(definition) = self.schema.object(ty).and_then(|fields| fields.get(&field.name)) else {
+            return Err(GraphqlError::validation(
+                &here,
+                format!("field '{}' not found in type: '{ty}'", field.name),
+            ));
+        };
+        selected.args = self.arguments(field, definition, &here)?;
+        let base = definition.ty.base();
+        let object = matches!(self.schema.types.get(base).map(|ty| &ty.kind), Some(Kind::Object(_)));
+        match (object, field.selection.is_empty()) {
+            (true, true) => {
+                return Err(GraphqlError::validation(
+                    &here,
+                    format!("missing selection set for '{base}'"),
+                ));
+            }
+            (false, false) => {
+                return Err(GraphqlError::validation(
+                    &here,
+                    "unexpected subselection set for non-object field",
+                ));
+            }
+            (false, true) => {}
+            (true, false) => {
+                let below = here.key("selectionSet");
+                self.collect(&field.selection, base, inside, &below, &mut selected.selection)?;
+            }
+        }
+        Ok(selected)
+    }
+
+    fn arguments(
+        &self,
+        field: &'a Field,
+        definition: &FieldDefinition,
+        here: &Path<'_>,
+    ) -> Result<Map<String, Json>, GraphqlError> {
+        let path = here.key("args");
+        let mut given = Vec::with_capacity(field.arguments.len());
+        for (name, value) in &field.arguments {
+            if !definition.arguments.contains_key(name) {
+                let message = format!("'{}' has no argument named '{name}'", field.name);
+                return Err(GraphqlError::validation(here, message));
+            }
+            if given.iter().any(|(known, _)| *known == name.as_str()) {
+                let message = format!("multiple definitions for argument \"{name}\"");
+                return Err(GraphqlError::validation(here, message));
+            }
+            given.push((name.as_str(), self.variables.resolve(value, &path.key(name))?));
+        }
+        match self
+            .coercion
+            .fields(&given, &field.name, &definition.arguments, &path)?
+        {
+            Json::Object(args) => Ok(args),
+            _ => Ok(Map::new()),
+        }
+    }
+
+    fn included(&self, directives: &'a [Directive], path: &Path<'_>) -> Result<bool, GraphqlError> {
+        let mut included = true;
+        for directive in directives {
+            let wanted = match directive.name.as_str() {
+                "include" => true,
+                "skip" => false,
+                "cached" | "_multiple_top_level_fields" => continue,
+                name => {
+                    let message = format!("directive '{name}' is not defined in the schema");
+                    return Err(GraphqlError::validation(path, message));
+                }
+            };
+            let here = path.key(&directive.name);
+            let Some((_, value)) = directive.arguments.iter().find(|(name, _)| name == "if") else {
+                return Err(GraphqlError::validation(&here.key("if"), "missing required field 'if'"));
+            };
+            let value = self.variables.resolve(value, &here)?;
+            let ty = TypeRef::named("Boolean").required();
+            let condition = self.coercion.value(&value, &ty, &here.key("if"))?;
+            included &= (condition == Json::Bool(true)) == wanted;
+        }
+        Ok(included)
+    }
+}
+
+/// The same key twice is one field, if it is the same field.
+fn merge(out: &mut Vec<Selected>, field: Selected, path: &Path<'_>) -> Result<(), GraphqlError> {
+    let Some(known) = out.iter_mut().find(|known| known.key == field.key) else {
+        out.push(field);
+        return Ok(());
+    };
+    if known.name != field.name {
+        let message = format!(
+            "selection of both '{}' and '{}' specify the same response name, '{}'",
+            known.name, field.name, field.key
+        );
+        return Err(GraphqlError::validation(path, message));
+    }
+    if known.args != field.args {
+        let message = format!(
+            "inconsistent arguments between multiple selections of field '{}'",
+            field.name
+        );
+        return Err(GraphqlError::validation(path, message));
+    }
+    for below in field.selection {
+        merge(&mut known.selection, below, path)?;
+    }
+    Ok(())
+}
