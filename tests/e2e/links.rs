@@ -1,6 +1,7 @@
 //! `/l/{slug}`: redirects and clicks.
 
 use portico_tests::{Shape, Stack, database::Database};
+use serde_json::json;
 use std::time::Duration;
 use tokio_postgres::Client;
 
@@ -179,4 +180,59 @@ async fn every_answered_click_survives_a_kill_exactly_once() {
         "{answered} answered, {rows} rows"
     );
     assert_eq!(rows, i64::from(number));
+}
+
+/// Step 3 of the road, whatever the shape: make a link by GraphQL, follow it, count the clicks; others see none of it.
+pub async fn walk(stack: &Stack) {
+    let anybody = stack.client();
+    let ada = anybody.bearer(&crate::core::token(&anybody, "links@example.org").await);
+    let bob = anybody.bearer(&crate::core::token(&anybody, "other@example.org").await);
+    let make =
+        "mutation ($link: links_links_insert_input!) { insert_links_links_one(object: $link) { id slug clicks } }";
+    for (slug, active) in [("road", true), ("closed", false)] {
+        let link = json!({ "link": { "slug": slug, "target_url": "https://example.org/", "is_active": active } });
+        let made = ada.graphql(make, link).await;
+        assert_eq!(made["data"]["insert_links_links_one"]["slug"], slug, "{made}");
+    }
+    for _ in 0..3 {
+        anybody.get("/l/road").await.expect(302);
+    }
+    let query = "{
+        links_links(order_by: {slug: asc}) { slug clicks }
+        links_clicks { user_agent }
+        links_clicks_aggregate { aggregate { count } }
+    }";
+    let mut seen = json!(null);
+    for _ in 0..100 {
+        seen = ada.graphql(query, json!({})).await;
+        if seen["data"]["links_clicks_aggregate"]["aggregate"]["count"] == 3 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(
+        seen["data"]["links_links"],
+        json!([{ "slug": "closed", "clicks": 0 }, { "slug": "road", "clicks": 3 }]),
+        "{seen}"
+    );
+    assert_eq!(seen["data"]["links_clicks"].as_array().map(Vec::len), Some(3), "{seen}");
+    let nothing =
+        json!({ "links_links": [], "links_clicks": [], "links_clicks_aggregate": { "aggregate": { "count": 0 } } });
+    assert_eq!(bob.graphql(query, json!({})).await["data"], nothing);
+    let public = anybody.graphql("{ links_links { slug target_url } }", json!({})).await;
+    assert_eq!(
+        public["data"]["links_links"],
+        json!([{ "slug": "road", "target_url": "https://example.org/" }])
+    );
+    for hidden in [
+        "{ links_links { clicks } }",
+        "{ links_links { user_id } }",
+        "{ links_clicks { id } }",
+    ] {
+        let refused = anybody.graphql(hidden, json!({})).await;
+        assert_eq!(
+            refused["errors"][0]["extensions"]["code"], "validation-failed",
+            "{refused}"
+        );
+    }
 }

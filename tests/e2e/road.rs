@@ -23,6 +23,7 @@ async fn the_road_with_two_copies_of_each_service() {
 async fn walk(stack: &Stack) {
     accounts(stack).await;
     crate::media::walk(stack).await;
+    crate::links::walk(stack).await;
     health(stack).await;
 }
 
@@ -146,15 +147,27 @@ async fn no_idempotent_request_fails_when_a_copy_is_killed() {
     register(&client, "ada@example.org").await.expect(201);
     let tokens = login(&client, "ada@example.org").await;
     let known = client.bearer(tokens["access_token"].as_str().expect("a token"));
-    let asking: Vec<_> = (0..4)
-        .map(|_| {
+    let made = known
+        .graphql(
+            "mutation { insert_links_links_one(object: {slug: \"steady\", target_url: \"https://example.org/\"}) { id } }",
+            json!({}),
+        )
+        .await;
+    assert!(made["errors"].is_null(), "{made}");
+    let asking: Vec<_> = (0..6)
+        .map(|number| {
             let known = known.clone();
+            let (path, expected) = [
+                ("/v1/core/users/me", 200),
+                ("/v1/media/assets", 200),
+                ("/l/steady", 302),
+            ][number % 3];
             tokio::spawn(async move {
                 let mut failures = Vec::new();
-                for _ in 0..200 {
-                    let answer = known.get("/v1/core/users/me").await;
-                    if answer.status != 200 {
-                        failures.push(answer.text());
+                for _ in 0..400 {
+                    let answer = known.get(path).await;
+                    if answer.status != expected {
+                        failures.push(format!("{path}: {} {}", answer.status, answer.text()));
                     }
                     tokio::time::sleep(Duration::from_millis(2)).await;
                 }
@@ -162,8 +175,10 @@ async fn no_idempotent_request_fails_when_a_copy_is_killed() {
             })
         })
         .collect();
-    tokio::time::sleep(Duration::from_millis(200)).await;
-    stack.take("core-1").kill();
+    for copy in ["core-1", "media-1", "links-1"] {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        stack.take(copy).kill();
+    }
     for asked in asking {
         let failures = asked.await.expect("the asker");
         assert!(failures.is_empty(), "{failures:?}");
