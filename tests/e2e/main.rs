@@ -3,5 +3,6 @@
 mod commands;
 mod core;
 mod gateway;
+mod graphql;
 mod links;
 mod road;
