@@ -3,6 +3,7 @@
 mod commands;
 mod core;
 mod gateway;
+mod graphql;
 mod links;
 mod media;
 mod road;
