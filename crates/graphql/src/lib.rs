@@ -96,3 +96,102 @@ impl Schema {
         made
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn schema() -> Schema {
+        let column = |name: &str, ty: &str| {
+            json!({"name": name, "type": ty, "sql_type": ty, "is_array": false, "nullable": true,
+                "has_default": false, "generated": false, "comment": null})
+        };
+        let catalog = json!({"tables": [{
+            "schema": "public", "name": "note", "kind": "r", "comment": null,
+            "insertable": true, "updatable": true, "deletable": true,
+            "columns": [column("id", "int4"), column("owner", "text"), column("parent", "int4")],
+            "keys": [{"name": "note_pkey", "primary": true, "columns": ["id"]}],
+            "foreign_keys": [{"name": "up", "columns": ["parent"], "to_schema": "public", "to_table": "note",
+                "to_columns": ["id"]}],
+        }]});
+        let metadata = json!({"version": 3, "sources": [{"name": "default", "tables": [{
+            "table": "note",
+            "object_relationships": [{"name": "up", "using": {"foreign_key_constraint_on": "parent"}}],
+            "select_permissions": [{"role": "user", "permission": {
+                "columns": ["id"], "filter": {"owner": {"_eq": "X-Hasura-User-Id"}}, "limit": 5}}],
+        }]}]});
+        let catalog = Catalog::from_json(catalog.to_string().as_bytes()).expect("a catalogue");
+        let (schema, wrong) = Schema::build(&catalog, &serde_json::from_value(metadata).expect("metadata"));
+        assert_eq!(wrong, []);
+        schema
+    }
+
+    fn plan(query: &str, role: &str, user: Option<&str>) -> Result<Plan, GraphqlError> {
+        let variables = user
+            .map(|user| ("x-hasura-user-id".to_owned(), user.to_owned()))
+            .into_iter()
+            .collect();
+        let session = Session {
+            role: role.to_owned(),
+            variables,
+            backend: false,
+        };
+        schema().plan(
+            &Request {
+                query: query.to_owned(),
+                ..Request::default()
+            },
+            &session,
+        )
+    }
+
+    #[test]
+    fn values_and_session_variables_are_parameters() {
+        let plan = plan(
+            "{ note(where: {id: {_eq: 7}}, limit: 9) { id } }",
+            "user",
+            Some("o'ada"),
+        )
+        .expect("a plan");
+        let [statement] = plan.statements.as_slice() else {
+            panic!("one statement for all roots")
+        };
+        assert!(
+            !statement.sql.contains("ada") && !statement.sql.contains('7'),
+            "{}",
+            statement.sql
+        );
+        let params: Vec<_> = statement.params.iter().flatten().map(String::as_str).collect();
+        assert_eq!(params, ["o'ada", "7", "5"], "the permission's limit is the smaller one");
+    }
+
+    #[test]
+    fn a_permission_without_its_session_variable_refuses() {
+        let error = plan("{ note { id } }", "user", None).expect_err("no variable");
+        assert_eq!(error.message, "missing session variable: \"x-hasura-user-id\"");
+    }
+
+    #[test]
+    fn null_never_widens_a_condition() {
+        for filter in ["{id: {_eq: null}}", "{id: null}", "{_and: null}", "{_not: null}"] {
+            let query = format!("mutation {{ delete_note(where: {filter}) {{ affected_rows }} }}");
+            plan(&query, "admin", None).expect_err(filter);
+        }
+    }
+
+    #[test]
+    fn fragments_cannot_nest_past_the_stack() {
+        let mut query = String::from("{ note { ...f0 } }");
+        for at in 0..2000 {
+            query.push_str(&format!(
+                " fragment f{at} on note {{ up {{ up {{ ...f{} }} }} }}",
+                at + 1
+            ));
+        }
+        let error = plan(&query, "admin", None).expect_err("too deep");
+        assert_eq!(error.message, "the query nests too deeply");
+        let error = plan("{ note { ...a } } fragment a on note { ...a }", "admin", None).expect_err("a cycle");
+        assert_eq!(error.message, "the fragment definition(s) a form a cycle");
+    }
+}

@@ -73,10 +73,6 @@ impl RoleSchema {
             _ => None,
         }
     }
-
-    pub fn has_mutations(&self) -> bool {
-        !self.mutations.is_empty()
-    }
 }
 
 fn permissions_of(table: &Table, role: &str, backend: bool) -> Permissions {
@@ -117,14 +113,7 @@ impl Builder<'_> {
     }
 
     fn define(&mut self, name: String, description: Option<String>, kind: Kind) {
-        self.schema.types.insert(
-            name.clone(),
-            TypeDefinition {
-                name,
-                description,
-                kind,
-            },
-        );
+        self.schema.types.insert(name, TypeDefinition { description, kind });
     }
 
     pub fn scalar(&mut self, name: &str) {

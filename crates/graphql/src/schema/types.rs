@@ -5,7 +5,6 @@ use indexmap::IndexMap;
 
 #[derive(Debug, Clone)]
 pub struct TypeDefinition {
-    pub name: String,
     pub description: Option<String>,
     pub kind: Kind,
 }

@@ -5,5 +5,4 @@ mod lex;
 mod parse;
 
 pub use ast::*;
-pub use lex::{MAX_DOCUMENT_BYTES, MAX_TOKENS, SyntaxError};
 pub use parse::{MAX_DEPTH, parse_document, parse_type};

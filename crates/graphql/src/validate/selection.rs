@@ -54,6 +54,7 @@ pub fn resolve(
         schema,
         variables: &variables,
         fields: Cell::new(0),
+        depth: Cell::new(0),
     };
     let mut selected = Vec::new();
     walk.collect(
@@ -96,6 +97,7 @@ struct Walk<'a> {
     coercion: Coercion<'a>,
     variables: &'a Variables<'a>,
     fields: Cell<usize>,
+    depth: Cell<usize>,
 }
 
 impl<'a> Walk<'a> {
@@ -107,9 +109,27 @@ impl<'a> Walk<'a> {
         path: &Path<'_>,
         out: &mut Vec<Selected>,
     ) -> Result<(), GraphqlError> {
+        // Fragments could nest deeper than any one part of the document does.
+        if self.depth.get() >= crate::syntax::MAX_DEPTH {
+            return Err(GraphqlError::validation(path, "the query nests too deeply"));
+        }
+        self.depth.set(self.depth.get() + 1);
+        let outcome = self.collect_all(selection, ty, inside, path, out);
+        self.depth.set(self.depth.get() - 1);
+        outcome
+    }
+
+    fn collect_all(
+        &self,
+        selection: &'a [Selection],
+        ty: &str,
+        inside: &mut Vec<&'a str>,
+        path: &Path<'_>,
+        out: &mut Vec<Selected>,
+    ) -> Result<(), GraphqlError> {
         for one in selection {
             self.fields.set(self.fields.get() + 1);
-            if self.fields.get() > MAX_FIELDS || inside.len() > crate::syntax::MAX_DEPTH {
+            if self.fields.get() > MAX_FIELDS {
                 return Err(GraphqlError::validation(path, "the query selects too many fields"));
             }
             match one {
