@@ -6,8 +6,10 @@ use crate::validate::Selected;
 use indexmap::IndexMap;
 use serde_json::{Map, Value, json};
 
-/// Name, type, and whether it takes `includeDeprecated`; per introspection type.
-const TYPES: [(&str, &[(&str, &str, bool)]); 6] = [
+/// Name, type, and whether it takes `includeDeprecated`.
+type Described = (&'static str, &'static str, bool);
+
+const TYPES: [(&str, &[Described]); 6] = [
     (
         "__Schema",
         &[
@@ -79,7 +81,7 @@ const TYPES: [(&str, &[(&str, &str, bool)]); 6] = [
 
 pub fn add_types(builder: &mut Builder<'_>) {
     for (name, fields) in TYPES {
-        let field = |(field, ty, deprecated): &(&str, &str, bool)| {
+        let field = |(field, ty, deprecated): &Described| {
             let ty = crate::syntax::parse_type(ty).unwrap_or_else(|_| named("String"));
             let definition = FieldDefinition::new(ty);
             let definition = match deprecated {

@@ -14,7 +14,7 @@ pub struct GraphqlError {
     pub path: String,
     pub code: &'static str,
     /// Shown to administrators only.
-    pub internal: Option<Value>,
+    pub internal: Option<Box<Value>>,
 }
 
 impl std::fmt::Display for GraphqlError {
@@ -54,7 +54,7 @@ impl GraphqlError {
     pub fn as_graphql(&self) -> Value {
         let mut extensions = json!({"path": self.path, "code": self.code});
         if let Some(internal) = &self.internal {
-            extensions["internal"] = internal.clone();
+            extensions["internal"] = (**internal).clone();
         }
         json!({"message": self.message, "extensions": extensions})
     }
@@ -68,7 +68,7 @@ impl GraphqlError {
     pub fn as_query(&self) -> Value {
         let mut body = json!({"path": self.path, "error": self.message, "code": self.code});
         if let Some(internal) = &self.internal {
-            body["internal"] = internal.clone();
+            body["internal"] = (**internal).clone();
         }
         body
     }

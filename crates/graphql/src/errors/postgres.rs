@@ -62,7 +62,7 @@ pub fn from_postgres(failure: &PostgresFailure<'_>, path: &str, in_mutation: boo
     };
     if matches!(error.code, "postgres-error") && error.message != failure.message {
         return GraphqlError {
-            internal: Some(failure.internal()),
+            internal: Some(Box::new(failure.internal())),
             ..error
         };
     }
