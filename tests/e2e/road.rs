@@ -184,3 +184,73 @@ async fn no_idempotent_request_fails_when_a_copy_is_killed() {
         assert!(failures.is_empty(), "{failures:?}");
     }
 }
+
+/// A collector that answers 200 and keeps what it was sent.
+async fn collector() -> (String, tokio::sync::mpsc::UnboundedReceiver<(String, Vec<u8>)>) {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("its address"));
+    let (sender, received) = tokio::sync::mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let sender = sender.clone();
+            tokio::spawn(async move {
+                let mut bytes = Vec::new();
+                let mut buffer = [0; 64 * 1024];
+                while let Ok(read) = stream.read(&mut buffer).await {
+                    bytes.extend_from_slice(&buffer[..read]);
+                    let text = String::from_utf8_lossy(&bytes).into_owned();
+                    let Some((head, _)) = text.split_once("\r\n\r\n") else {
+                        continue;
+                    };
+                    let length = head
+                        .to_ascii_lowercase()
+                        .lines()
+                        .find_map(|line| line.strip_prefix("content-length: ")?.parse::<usize>().ok());
+                    if read == 0 || bytes.len() >= head.len() + 4 + length.unwrap_or(0) {
+                        let first = head.lines().next().unwrap_or_default().to_owned();
+                        // The test may have seen enough already.
+                        let _ = sender.send((first, bytes.clone()));
+                        let _ = stream
+                            .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+                            .await;
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    (url, received)
+}
+
+#[tokio::test]
+async fn traces_are_exported_where_the_standard_variables_say() {
+    let (url, mut received) = collector().await;
+    let settings = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", url.as_str()),
+        ("OTEL_SERVICE_NAME", "road-test"),
+    ];
+    let stack = Stack::start_with(Shape::OneProcess, &settings).await;
+    let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+    let client = stack
+        .client()
+        .with("traceparent", &format!("00-{trace}-00f067aa0ba902b7-01"));
+    client.get("/v1/core/users/me").await.expect(401);
+    let id: Vec<u8> = (0..16)
+        .map(|at| u8::from_str_radix(&trace[2 * at..2 * at + 2], 16).expect("hex"))
+        .collect();
+    let holds = |bytes: &[u8], part: &[u8]| bytes.windows(part.len()).any(|window| window == part);
+    let seen = async {
+        loop {
+            let (first, bytes) = received.recv().await.expect("an export");
+            assert!(first.starts_with("POST /v1/traces "), "{first}");
+            assert!(holds(&bytes, b"road-test"), "the service name is sent");
+            if holds(&bytes, &id) {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), seen)
+        .await
+        .expect("the caller's trace is continued and exported");
+}

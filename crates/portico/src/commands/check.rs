@@ -1,6 +1,6 @@
 //! `portico check`: the settings were read when we get here; `--connect` also tries what they point at.
 
-use crate::settings::Settings;
+use crate::{compose, settings::Settings};
 use foundation::Result;
 use postgres_chassis::{Pool, PoolSize};
 use std::process::ExitCode;
@@ -23,6 +23,22 @@ pub async fn run(settings: Settings, connect: bool) -> Result<ExitCode> {
             }
         }
         None => println!("database: 'up' runs its own"),
+    }
+    match &settings.store {
+        Some(store) => {
+            let own = compose::s3_settings(store);
+            match objects::S3::open(&own, telemetry::client::Client::new())?
+                .health()
+                .await
+            {
+                Ok(()) => println!("store: answers"),
+                Err(error) => {
+                    well = false;
+                    println!("store: {} ({})", error.message, error.chain());
+                }
+            }
+        }
+        None => println!("store: 'up' and 'serve media' keep their own"),
     }
     Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

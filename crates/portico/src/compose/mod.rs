@@ -16,6 +16,7 @@ use postgres_chassis::{
 };
 use services::Services;
 use std::{process::ExitCode, sync::Arc, time::Duration, time::Instant};
+pub use store::s3_settings;
 
 /// In the order they run: nobody's schema refers to a later one's.
 pub const MIGRATIONS: [Migrations; 4] = [

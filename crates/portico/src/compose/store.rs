@@ -1,7 +1,11 @@
 //! The object store: R2 or any S3 where one is configured, else ours on this machine with its own S3 endpoint.
 
 use super::{Logins, Plan};
-use crate::{generated, process::Process, settings::Settings};
+use crate::{
+    generated,
+    process::Process,
+    settings::{ObjectStore, Settings},
+};
 use foundation::{Error, Kind, Result, Secret};
 use objects::{Local, LocalSettings, S3, S3Settings, Store, endpoint_url};
 use postgres_chassis::Pool;
@@ -40,19 +44,23 @@ pub async fn open(
             "no object store is configured",
         ));
     };
-    let own = S3Settings {
+    let own = s3_settings(given);
+    Ok(OpenStore {
+        store: Store::S3(S3::open(&own, process.client.clone())?),
+        public_url: given.public_url.clone(),
+        endpoint: None,
+    })
+}
+
+pub fn s3_settings(given: &ObjectStore) -> S3Settings {
+    S3Settings {
         endpoint: given.endpoint.clone(),
         region: given.region.clone(),
         bucket: given.bucket.clone(),
         access_key_id: given.access_key_id.expose().to_owned(),
         secret_access_key: given.secret_access_key.clone(),
         path_style: given.path_style,
-    };
-    Ok(OpenStore {
-        store: Store::S3(S3::open(&own, process.client.clone())?),
-        public_url: given.public_url.clone(),
-        endpoint: None,
-    })
+    }
 }
 
 async fn open_local(settings: &Settings, plan: &Plan, pool: Pool, process: &mut Process) -> Result<OpenStore> {
