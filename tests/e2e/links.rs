@@ -45,10 +45,13 @@ async fn await_clicks(client: &Client, slug: &str, expected: i64) {
 async fn a_link_is_followed_and_every_click_counted_once() {
     let stack = Stack::start(Shape::OneProcess).await;
     let database = Database::connect(&stack.database_url()).await;
+    // What a stranger says of itself does not count.
     let client = stack
         .client()
         .with("user-agent", "road test")
-        .with("cf-ipcountry", "DE");
+        .with("x-forwarded-for", "203.0.113.9")
+        .with("x-real-ip", "203.0.113.9")
+        .with("forwarded", "for=203.0.113.9");
     client.get("/l/hello").await.problem(404, "LINK_NOT_FOUND");
     add(&database, "hello", "https://example.org/there?a=b", true).await;
     // The negative answer above was remembered until the database told of the new link.

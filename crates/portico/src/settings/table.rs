@@ -148,7 +148,7 @@ pub const SETTINGS: &[Setting] = &[
         "trusted_proxies",
         "PORTICO_TRUSTED_PROXIES",
         None,
-        "addresses or networks whose X-Forwarded-* and CF-* headers are believed",
+        "addresses or networks whose X-Forwarded-* headers are believed",
     ),
     plain(
         "media_max_upload",
