@@ -87,10 +87,14 @@ fn put(values: &mut Values, name: &'static str, text: &str, source: Source) {
 fn check_unknown_variable(env: &str, mistakes: &mut Vec<Mistake>) {
     let ours = OUR_PREFIXES.iter().any(|prefix| env.starts_with(prefix));
     if ours && !WITHOUT_EFFECT.contains(&env) {
-        let known = SETTINGS.iter().map(|setting| setting.env);
+        let guess = did_you_mean(env, SETTINGS.iter().map(|setting| setting.env));
+        let message = match env.starts_with("HASURA_GRAPHQL_") && guess.is_empty() {
+            true => "is not supported here; unset it, and see CHANGELOG.md for what of Hasura there is".to_owned(),
+            false => format!("there is no such variable{guess}"),
+        };
         mistakes.push(Mistake {
             place: env.to_owned(),
-            message: format!("there is no such variable{}", did_you_mean(env, known)),
+            message,
         });
     }
 }
