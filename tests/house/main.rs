@@ -7,7 +7,7 @@ use std::{
 };
 
 /// A crate imports lower levels only, never sideways.
-const LEVELS: [(&str, u8); 12] = [
+const LEVELS: [(&str, u8); 11] = [
     ("foundation", 0),
     ("telemetry", 0),
     ("graphql", 0),
@@ -18,7 +18,6 @@ const LEVELS: [(&str, u8); 12] = [
     ("core", 3),
     ("media", 3),
     ("links", 3),
-    ("console", 3),
     ("portico", 4),
 ];
 
