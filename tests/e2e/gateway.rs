@@ -184,3 +184,19 @@ async fn smuggled_requests_are_refused() {
         assert_eq!(answer.matches("HTTP/1.1 2").count(), 0, "{name}: {answer}");
     }
 }
+
+#[tokio::test]
+async fn a_gateway_with_core_at_home_sends_media_where_its_url_says() {
+    let elsewhere = Stack::start(Shape::OneProcess).await;
+    let url = elsewhere.database_url();
+    let settings = [
+        ("DATABASE_URL", url.as_str()),
+        ("PORTICO_MEDIA_URL", elsewhere.web.as_str()),
+    ];
+    let (address, _process) = elsewhere.beside(&["serve", "gateway", "core"], &settings);
+    let client = portico_tests::Client::new(&address);
+    let media = client.get("/v1/media/health").await.expect(200).json();
+    assert_eq!(media["service"], "media", "{media}");
+    client.get("/v1/links/health").await.problem(404, "ROUTE_NOT_FOUND");
+    client.get("/v1/core/health").await.expect(200);
+}

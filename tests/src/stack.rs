@@ -159,6 +159,23 @@ impl Stack {
         found[listener].clone()
     }
 
+    /// Another process beside the stack, with a data directory of its own: its plain entrypoint, and the process.
+    pub fn beside(&self, arguments: &[&str], settings: &[(&str, &str)]) -> (String, Process) {
+        let mut environment = environment();
+        environment.insert("PORTICO_HTTP_ADDR".into(), "127.0.0.1:0".into());
+        environment.insert("PORTICO_ADMIN_ADDR".into(), "127.0.0.1:0".into());
+        let data_dir = self.directory.path().join("beside");
+        environment.insert("PORTICO_DATA_DIR".into(), data_dir.display().to_string());
+        environment.extend(
+            settings
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
+        );
+        let mut process = Process::start("beside", arguments, &environment, self.directory.path());
+        let address = process.listeners(&["web"])["web"].clone();
+        (format!("http://{address}"), process)
+    }
+
     pub fn client(&self) -> Client {
         Client::new(&self.web)
     }

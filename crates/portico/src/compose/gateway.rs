@@ -8,6 +8,10 @@ use gateway::{Admin, At, Builtin, EntryPoint, Gateway, Inputs, traefik::Static};
 use http_chassis::auth::Verifier;
 use std::{fs, net::SocketAddr, sync::Arc};
 
+const CORE: &str = "http://core:3000";
+const MEDIA: &str = "http://media:8080";
+const LINKS: &str = "http://links:8080";
+
 /// What the outside calls us, without a slash at the end.
 pub fn public_url(settings: &Settings) -> String {
     let listening = || format!("http://{}", settings.addresses.http);
@@ -80,28 +84,30 @@ fn over(base: gateway::Settings, flags: &[String]) -> Result<gateway::Settings> 
     })
 }
 
-/// A service of this process is at home; a lone gateway finds it at its URLs.
+/// Where a gateway looks for core that is told nothing: a container of that name.
+pub fn core_urls(settings: &Settings) -> Vec<String> {
+    let given = settings.service_urls.core.clone();
+    given.unwrap_or_else(|| vec![CORE.to_owned()])
+}
+
+/// A service of this process is at home, another is where its URL says. Only a gateway alone, without Traefik's
+/// configuration, looks for containers named after the services.
 fn builtin(settings: &Settings, plan: &Plan, services: &[(String, Router)]) -> Builtin {
-    let urls = &settings.service_urls;
-    let at = |name: &str, planned: bool, urls: &[String]| {
-        let here = services.iter().any(|(service, _)| service == name);
-        match (
-            here,
-            planned || plan.up || plan.gateway && (plan.core || plan.media || plan.links),
-        ) {
-            (true, _) => Some(At::InProcess),
-            (false, true) => None,
-            // Traefik's own configuration alone decides where its flags are given.
-            (false, false) if !plan.traefik.is_empty() => None,
-            (false, false) => Some(At::Urls(urls.to_vec())),
+    let lone = services.is_empty() && plan.traefik.is_empty();
+    let at = |name: &str, given: &Option<Vec<String>>, usual: &str| {
+        if services.iter().any(|(service, _)| service == name) {
+            return Some(At::InProcess);
         }
+        let usual = lone.then(|| vec![usual.to_owned()]);
+        given.clone().or(usual).map(At::Urls)
     };
+    let urls = &settings.service_urls;
     let rate = |rate: Option<Rate>| rate.map(|rate| (u64::from(rate.requests), rate.window));
     let limits = &settings.limits;
     Builtin {
-        core: at("core", plan.core, &urls.core),
-        media: at("media", plan.media, &urls.media),
-        links: at("links", plan.links, &urls.links),
+        core: at("core", &urls.core, CORE),
+        media: at("media", &urls.media, MEDIA),
+        links: at("links", &urls.links, LINKS),
         core_rate: rate(limits.core),
         media_rate: rate(limits.media),
         links_rate: rate(limits.links),

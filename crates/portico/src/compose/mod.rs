@@ -252,7 +252,7 @@ async fn keep_trust(
         let following = trust::follow(verifier.clone(), pool, login.clone(), stop);
         process.at_work(("trust".into(), Box::pin(following)));
     } else {
-        let urls = settings.service_urls.core.clone();
+        let urls = gateway::core_urls(settings);
         let following = trust::follow_jwks(verifier.clone(), urls, process.client.clone(), stop);
         process.at_work(("trust".into(), Box::pin(following)));
     }

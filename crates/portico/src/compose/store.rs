@@ -41,7 +41,7 @@ pub async fn open(
         return Err(Error::new(
             Kind::Invalid,
             "STORE_MISSING",
-            "no object store is configured",
+            "No object store is configured: set PORTICO_S3_ENDPOINT or CLOUDFLARE_R2_ACCOUNT_ID, or run media with 'up'",
         ));
     };
     let own = s3_settings(given);

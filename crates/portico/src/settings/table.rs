@@ -81,20 +81,20 @@ pub const SETTINGS: &[Setting] = &[
     plain(
         "core_url",
         "PORTICO_CORE_URL",
-        Some("http://core:3000"),
-        "where a lone gateway finds core; several, separated by commas, are balanced",
+        None,
+        "where a gateway finds core when it is elsewhere; several, separated by commas, are balanced; a lone gateway looks at http://core:3000",
     ),
     plain(
         "media_url",
         "PORTICO_MEDIA_URL",
-        Some("http://media:8080"),
-        "where a lone gateway finds media",
+        None,
+        "where a gateway finds media; a lone one looks at http://media:8080",
     ),
     plain(
         "links_url",
         "PORTICO_LINKS_URL",
-        Some("http://links:8080"),
-        "where a lone gateway finds links",
+        None,
+        "where a gateway finds links; a lone one looks at http://links:8080",
     ),
     plain(
         "public_url",
