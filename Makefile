@@ -6,7 +6,6 @@ TOOLS := $(abspath target/tools)
 DENY := $(TOOLS)/bin/cargo-deny
 DENY_VERSION := 0.20.2
 COMMIT := $(shell git rev-parse --short HEAD 2>/dev/null)
-export PORTICO_COMMIT := $(COMMIT)
 
 .PHONY: help
 help: ## list the targets
@@ -18,7 +17,7 @@ deps: ## install what building and running needs (Debian, Ubuntu; elsewhere it s
 
 .PHONY: build
 build: deps ## the release binary: target/release/portico
-	$(CARGO) build --release -p portico
+	PORTICO_COMMIT=$(COMMIT) $(CARGO) build --release -p portico
 
 .PHONY: up
 up: build ## build and run everything in one process
