@@ -125,6 +125,21 @@ async fn a_completed_presigned_upload_is_an_asset_at_once() {
     assert_eq!(put(&forged, photo()).await.status, 403);
 }
 
+/// The store tells the watcher of every upload, so it and the caller race to finish the same one.
+#[tokio::test]
+async fn completing_answers_with_the_asset_whoever_finished_it() {
+    let stack = Stack::start(Shape::OneProcess).await;
+    let ada = user(&stack, "ada@example.org").await;
+    for _ in 0..15 {
+        let presigned = presign(&ada, json!({ "filename": "direct.jpg" })).await;
+        put(&presigned, photo()).await.expect(200);
+        let complete = format!("/v1/media/assets/{}/complete", presigned["id"].as_str().expect("an id"));
+        let asset = ada.send(Method::POST, &complete, "", None).await;
+        assert!(asset.status.is_success(), "{}", asset.text());
+        assert_eq!(asset.json()["id"], presigned["id"]);
+    }
+}
+
 #[tokio::test]
 async fn assets_are_their_owners_alone() {
     let stack = Stack::start(Shape::OneProcess).await;

@@ -3,7 +3,7 @@
 use super::{Asset, store};
 use crate::{Media, error, presign};
 use axum::extract::State;
-use foundation::Uuid;
+use foundation::{Result, Uuid};
 use http_chassis::{
     auth::Caller,
     extract::{Json, Path},
@@ -19,13 +19,20 @@ pub async fn complete(
     caller: Caller,
     Path(id): Path<Uuid>,
 ) -> Result<Json<Asset>, Failure> {
-    let client = media.pool.client().await?;
-    let row = store::find(&client, id, &caller).await?;
-    drop(client);
-    let row = if row.ready {
-        row
-    } else {
-        presign::finish(&media, id).await?.ok_or_else(error::not_uploaded)?
-    };
+    let mut row = find(&media, id, &caller).await?;
+    if !row.ready {
+        row = match presign::finish(&media, id).await? {
+            Some(finished) => finished,
+            // The watcher, or another copy, may have finished it in this very moment.
+            None => find(&media, id, &caller).await?,
+        };
+    }
+    if !row.ready {
+        return Err(error::not_uploaded().into());
+    }
     Ok(Json(Asset::of(&media, row)))
+}
+
+async fn find(media: &Media, id: Uuid, caller: &Caller) -> Result<store::AssetRow> {
+    store::find(&media.pool.client().await?, id, caller).await
 }
