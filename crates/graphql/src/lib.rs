@@ -3,7 +3,7 @@
 mod catalog;
 mod errors;
 mod introspect;
-mod metadata;
+
 mod model;
 mod plan;
 mod schema;

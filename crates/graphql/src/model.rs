@@ -2,8 +2,8 @@
 //! permissions per role. What does not resolve is reported and left out.
 
 use crate::catalog::{self, Catalog};
-use crate::metadata::{Columns, ForeignKeyOn, Metadata, Relationship as Written, TableEntry, TableName, Using};
 use indexmap::IndexMap;
+use metadata::{Columns, ForeignKeyOn, Metadata, Relationship as Written, TableEntry, TableName, Using};
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
 

@@ -96,7 +96,7 @@ impl<'a> Writer<'a> {
 
     /// `{_table: {schema, name}, _where: …}`
     fn exists(&mut self, given: &Value, path: &Path<'_>) -> Sql {
-        let name: Option<crate::metadata::TableName> = given
+        let name: Option<metadata::TableName> = given
             .get("_table")
             .and_then(|name| serde_json::from_value(name.clone()).ok());
         let model = self.model;

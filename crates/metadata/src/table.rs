@@ -1,38 +1,24 @@
-//! Hasura's metadata, version 3, as types. What the engine does not act on is kept word for word, so that an export
-//! gives back what was imported.
+//! A tracked table: its names, relationships, computed fields and permissions.
 
+use crate::permission::{DeletePermission, InsertPermission, Permission, SelectPermission, UpdatePermission};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Metadata {
-    pub version: u32,
-    #[serde(default)]
-    pub sources: Vec<Source>,
-    #[serde(flatten)]
-    pub rest: Map<String, Value>,
-}
-
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Source {
-    pub name: String,
-    #[serde(default)]
-    pub kind: String,
-    #[serde(default)]
-    pub tables: Vec<TableEntry>,
-    #[serde(flatten)]
-    pub rest: Map<String, Value>,
-}
-
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct TableEntry {
     pub table: TableName,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_enum: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub configuration: Option<TableConfiguration>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub object_relationships: Vec<Relationship>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub array_relationships: Vec<Relationship>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub computed_fields: Vec<ComputedField>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remote_relationships: Vec<Value>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub insert_permissions: Vec<Permission<InsertPermission>>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -41,6 +27,10 @@ pub struct TableEntry {
     pub update_permissions: Vec<Permission<UpdatePermission>>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub delete_permissions: Vec<Permission<DeletePermission>>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub event_triggers: Vec<Value>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub apollo_federation_config: Option<Value>,
     #[serde(flatten)]
     pub rest: Map<String, Value>,
 }
@@ -60,6 +50,15 @@ enum WrittenTableName {
     Full { schema: Option<String>, name: String },
 }
 
+impl std::fmt::Display for TableName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.schema.as_str() {
+            "public" => f.write_str(&self.name),
+            schema => write!(f, "{schema}.{}", self.name),
+        }
+    }
+}
+
 impl From<WrittenTableName> for TableName {
     fn from(written: WrittenTableName) -> Self {
         let (schema, name) = match written {
@@ -75,6 +74,8 @@ impl From<WrittenTableName> for TableName {
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct TableConfiguration {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comment: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub custom_name: Option<String>,
     #[serde(default, skip_serializing_if = "Map::is_empty")]
@@ -119,87 +120,20 @@ pub enum ForeignKeyOn {
     },
 }
 
+/// A function of the row, shown as a field.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Permission<P> {
-    pub role: String,
-    pub permission: P,
-    #[serde(flatten)]
-    pub rest: Map<String, Value>,
+pub struct ComputedField {
+    pub name: String,
+    pub definition: ComputedFieldDefinition,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comment: Option<String>,
 }
 
-/// `"*"` or a list.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum Columns {
-    Star(String),
-    List(Vec<String>),
-}
-
-impl Default for Columns {
-    fn default() -> Self {
-        Columns::List(Vec::new())
-    }
-}
-
-impl Columns {
-    pub fn holds(&self, column: &str) -> bool {
-        match self {
-            Columns::Star(star) => star == "*",
-            Columns::List(names) => names.iter().any(|name| name == column),
-        }
-    }
-}
-
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct SelectPermission {
-    #[serde(default)]
-    pub columns: Columns,
-    #[serde(default)]
-    pub filter: Value,
+pub struct ComputedFieldDefinition {
+    pub function: TableName,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub limit: Option<u64>,
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub allow_aggregations: bool,
-    #[serde(flatten)]
-    pub rest: Map<String, Value>,
-}
-
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct InsertPermission {
-    #[serde(default)]
-    pub check: Value,
+    pub table_argument: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub columns: Option<Columns>,
-    #[serde(default, skip_serializing_if = "Map::is_empty")]
-    pub set: Map<String, Value>,
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub backend_only: bool,
-    #[serde(flatten)]
-    pub rest: Map<String, Value>,
-}
-
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct UpdatePermission {
-    #[serde(default)]
-    pub columns: Columns,
-    #[serde(default)]
-    pub filter: Value,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub check: Option<Value>,
-    #[serde(default, skip_serializing_if = "Map::is_empty")]
-    pub set: Map<String, Value>,
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub backend_only: bool,
-    #[serde(flatten)]
-    pub rest: Map<String, Value>,
-}
-
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct DeletePermission {
-    #[serde(default)]
-    pub filter: Value,
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub backend_only: bool,
-    #[serde(flatten)]
-    pub rest: Map<String, Value>,
+    pub session_argument: Option<String>,
 }

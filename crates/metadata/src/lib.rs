@@ -1,0 +1,20 @@
+//! Hasura's metadata, version 3: the document as types, and the commands that change it. Pure: whether a change fits the
+//! database is the engine's judgement, where it is kept is the API's.
+
+pub mod commands;
+mod document;
+mod object;
+mod permission;
+mod table;
+
+pub use document::{
+    Affixes, AllowScope, AllowedCollection, CollectionDefinition, Customization, FunctionConfiguration, FunctionEntry,
+    FunctionPermission, InheritedRole, ListedQuery, Metadata, QueryCollection, RestDefinition, RestEndpoint, RestQuery,
+    RootFields, SchemaIntrospection, Source,
+};
+pub use object::{ObjectId, PermissionKind, SourceObject};
+pub use permission::{Columns, DeletePermission, InsertPermission, Permission, SelectPermission, UpdatePermission};
+pub use table::{
+    ComputedField, ComputedFieldDefinition, ForeignKeyOn, Relationship, TableConfiguration, TableEntry, TableName,
+    Using,
+};
