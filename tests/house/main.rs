@@ -7,13 +7,14 @@ use std::{
 };
 
 /// A crate imports lower levels only, never sideways.
-const LEVELS: [(&str, u8); 12] = [
+const LEVELS: [(&str, u8); 13] = [
     ("foundation", 0),
     ("telemetry", 0),
     ("metadata", 0),
     ("graphql", 1),
     ("http", 1),
     ("postgres", 1),
+    ("graphql-api", 2),
     ("objects", 2),
     ("gateway", 3),
     ("core", 3),
