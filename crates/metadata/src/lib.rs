@@ -5,6 +5,7 @@ pub mod commands;
 mod document;
 mod object;
 mod permission;
+pub mod rename;
 mod table;
 
 pub use document::{
