@@ -3,7 +3,7 @@
 use crate::settings::table::SETTINGS;
 use clap::{Arg, ArgAction, ArgMatches, Command, builder::PossibleValuesParser};
 
-pub const SERVICES: [&str; 5] = ["gateway", "core", "media", "links", "store"];
+pub const SERVICES: [&str; 6] = ["gateway", "core", "media", "links", "store", "graphql"];
 
 pub fn command() -> Command {
     let command = Command::new("portico")

@@ -26,11 +26,15 @@ fn main() -> ExitCode {
         println!("{}", commands::version::text());
         return ExitCode::SUCCESS;
     }
-    let read = match given(&matches) {
-        Ok(given) => settings::read(&given),
+    let mut given = match given(&matches) {
+        Ok(given) => given,
         Err(mistake) => return refuse(&[mistake]),
     };
-    match run(&matches, read) {
+    let ran = match serves_graphql(&matches) {
+        true => serve_graphql(&mut given),
+        false => run(&matches, settings::read(&given)),
+    };
+    match ran {
         Ok(code) => code,
         Err(error) => {
             eprintln!("portico: {}", told(&error));
@@ -51,6 +55,27 @@ fn run(matches: &ArgMatches, read: Read) -> Result<ExitCode> {
             Err(mistakes) => Ok(refuse(&mistakes)),
         },
         None => Ok(ExitCode::from(2)),
+    }
+}
+
+fn serves_graphql(matches: &ArgMatches) -> bool {
+    let services = match matches.subcommand() {
+        Some(("serve", matches)) => matches.get_many::<String>("services"),
+        _ => None,
+    };
+    services.is_some_and(|mut named| named.any(|name| name == "graphql"))
+}
+
+/// Hasura's names are read by Hasura's rules, all others by ours.
+fn serve_graphql(given: &mut Given) -> Result<ExitCode> {
+    let hasura = settings::hasura::read(settings::hasura::without(&mut given.environment));
+    match (settings::read(given).settings, hasura) {
+        (Ok(settings), Ok(hasura)) => commands::serve_graphql(&settings, hasura),
+        (settings, hasura) => {
+            let mut mistakes = settings.err().unwrap_or_default();
+            mistakes.extend(hasura.err().unwrap_or_default());
+            Ok(refuse(&mistakes))
+        }
     }
 }
 

@@ -12,19 +12,16 @@ mod token;
 mod user;
 pub mod version;
 
-use crate::{compose, settings::Settings};
+use crate::{
+    compose,
+    settings::{Settings, hasura::Hasura},
+};
 use clap::ArgMatches;
 use foundation::{Error, Result};
 use std::process::ExitCode;
 
 pub fn run(name: &str, matches: &ArgMatches, settings: Settings) -> Result<ExitCode> {
-    // A second installation in one process cannot happen; the answer carries nothing.
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Error::internal("starting the runtime", error))?;
-    let code = runtime.block_on(async {
+    in_runtime(async {
         match name {
             "up" => compose::up(settings).await,
             "serve" => compose::serve(settings, matches).await,
@@ -38,7 +35,21 @@ pub fn run(name: &str, matches: &ArgMatches, settings: Settings) -> Result<ExitC
             // The command line lists these and no others.
             _ => Ok(ExitCode::from(2)),
         }
-    });
+    })
+}
+
+pub fn serve_graphql(settings: &Settings, hasura: Hasura) -> Result<ExitCode> {
+    in_runtime(compose::serve_graphql(settings, hasura))
+}
+
+fn in_runtime(command: impl Future<Output = Result<ExitCode>>) -> Result<ExitCode> {
+    // A second installation in one process cannot happen; the answer carries nothing.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Error::internal("starting the runtime", error))?;
+    let code = runtime.block_on(command);
     // Blocking threads of the runtime hold nothing that must be waited for.
     runtime.shutdown_background();
     code

@@ -2,12 +2,14 @@
 
 mod banner;
 mod gateway;
+mod graphql;
 mod services;
 mod store;
 
 use crate::{generated, lock, process::Process, settings::Settings, trust};
 use clap::ArgMatches;
 use foundation::{Clock, Error, Kind, Result, Secret};
+pub use graphql::serve as serve_graphql;
 use http_chassis::auth::{self, Verifier};
 use postgres_chassis::{
     DatabaseUrl, Migrations, Pool, PoolSize,

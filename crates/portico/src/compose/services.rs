@@ -205,7 +205,7 @@ async fn open_core(settings: &Settings, pool: Pool, verifier: &Arc<Verifier>) ->
     portico_core::open(own, pool, verifier.clone()).await
 }
 
-async fn bind(name: &str, address: SocketAddr) -> Result<TcpListener> {
+pub async fn bind(name: &str, address: SocketAddr) -> Result<TcpListener> {
     TcpListener::bind(address).await.map_err(|error| {
         let message = format!(
             "'{name}' cannot listen on {address}: {error}. Set PORTICO_{}_ADDR to a free address",
@@ -216,7 +216,7 @@ async fn bind(name: &str, address: SocketAddr) -> Result<TcpListener> {
 }
 
 /// `/ping` and `/metrics` of a process without a gateway.
-fn admin(metrics: &Metrics) -> Router {
+pub fn admin(metrics: &Metrics) -> Router {
     let metrics = metrics.clone();
     let render = move || async move {
         match metrics.render() {

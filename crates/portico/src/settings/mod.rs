@@ -1,5 +1,6 @@
 //! The effective settings: gathered from four places, parsed whole, with every mistake told at once.
 
+pub mod hasura;
 pub mod parse;
 mod reader;
 pub mod sources;

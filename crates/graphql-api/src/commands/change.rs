@@ -1,0 +1,82 @@
+//! Commands that change the document: done where the engine finds nothing newly wrong, else undone with the reason.
+
+use super::success;
+use crate::{dependents, draft::Draft, refusal::Refusal, state::told};
+use graphql::Inconsistency;
+use metadata::{
+    ObjectId,
+    commands::{self, Change},
+};
+use serde_json::{Value, json};
+
+/// `None`: no command of the document.
+pub fn apply(draft: &mut Draft<'_>, name: &str, args: &Value) -> Option<Result<Value, Refusal>> {
+    if commands::bare(name) == "track_tables" || commands::bare(name) == "untrack_tables" {
+        return Some(many(draft, commands::bare(name), args));
+    }
+    let before = draft.metadata.clone();
+    let change = match commands::apply(&mut draft.metadata, name, args)? {
+        Ok(change) => change,
+        Err(refusal) => {
+            draft.metadata = before;
+            return Some(Err(refusal.into()));
+        }
+    };
+    let judged = settle(draft, &change);
+    if judged.is_err() {
+        draft.metadata = before;
+        draft.rebuild();
+    }
+    Some(judged.map(|()| success()))
+}
+
+/// Each table's refusal is a warning; the others are done.
+fn many(draft: &mut Draft<'_>, name: &str, args: &Value) -> Result<Value, Refusal> {
+    let single = name.trim_end_matches('s');
+    let allow = args["allow_warnings"].as_bool().unwrap_or(true);
+    let mut warnings = Vec::new();
+    for (place, table) in args["tables"].as_array().into_iter().flatten().enumerate() {
+        if let Some(Err(refusal)) = apply(draft, single, table) {
+            if !allow {
+                return Err(refusal.within(&format!("$.args.tables[{place}]")));
+            }
+            warnings.push(
+                json!({"message": refusal.error.message, "name": format!("table {}", table["table"]), "type": "table"}),
+            );
+        }
+    }
+    match warnings.is_empty() {
+        true => Ok(success()),
+        false => Ok(json!({"message": "success", "warnings": warnings})),
+    }
+}
+
+fn settle(draft: &mut Draft<'_>, change: &Change) -> Result<(), Refusal> {
+    let before = draft.inconsistent.clone();
+    draft.rebuild();
+    let wrong = draft.newly_wrong(&before);
+    if wrong.is_empty() {
+        return Ok(());
+    }
+    if change.drops {
+        return dependents::settle(draft, &before, change.cascade);
+    }
+    Err(refuse(&wrong, change.about.as_ref()))
+}
+
+/// The object's own fault is told as such; else the others it broke.
+fn refuse(wrong: &[Inconsistency], about: Option<&ObjectId>) -> Refusal {
+    let own = wrong
+        .iter()
+        .find(|one| about.is_some() && dependents::object_of(one).as_ref() == about);
+    let mut refusal = match own {
+        Some(own) => Refusal::new("invalid-configuration", "$.args", own.reason.clone()),
+        None => Refusal::new(
+            "unexpected",
+            "$.args",
+            "cannot continue due to new inconsistent metadata",
+        ),
+    };
+    refusal.error.internal = Some(Box::new(Value::Array(wrong.iter().map(told).collect())));
+    refusal
+}

@@ -1,0 +1,178 @@
+//! Commands about the whole document: export, replace, clear, reload, and what is inconsistent in it.
+
+use super::{Command, success};
+use crate::{dependents, draft::Draft, engine::Engine, refusal::Refusal, state::told};
+use metadata::{Metadata, Source};
+use serde_json::{Map, Value, json};
+
+pub async fn apply(draft: &mut Draft<'_>, command: &Command<'_>) -> Option<Result<Value, Refusal>> {
+    Some(match command.name {
+        "export_metadata" => Ok(export(draft, command.version)),
+        "replace_metadata" => replace(draft, command).await,
+        "clear_metadata" => {
+            clear(draft);
+            Ok(success())
+        }
+        "get_inconsistent_metadata" => Ok(inconsistent(&draft.inconsistent)),
+        "drop_inconsistent_metadata" => {
+            drop_inconsistent(draft);
+            Ok(success())
+        }
+        "get_catalog_state" => draft.engine.store.tool_state("cli").await.map_err(Refusal::from),
+        "set_catalog_state" => set_catalog_state(draft, command.args).await,
+        "dump_internal_state" => {
+            Ok(json!({"metadata": draft.metadata, "inconsistent_objects": listed(&draft.inconsistent)}))
+        }
+        "get_metadata_resource_version" | "get_resource_version" => {
+            Ok(json!({"resource_version": draft.engine.state().resource_version}))
+        }
+        _ => return None,
+    })
+}
+
+fn listed(inconsistent: &[graphql::Inconsistency]) -> Vec<Value> {
+    inconsistent.iter().map(told).collect()
+}
+
+fn inconsistent(inconsistent: &[graphql::Inconsistency]) -> Value {
+    json!({"is_consistent": inconsistent.is_empty(), "inconsistent_objects": listed(inconsistent)})
+}
+
+fn export(draft: &Draft<'_>, version: u64) -> Value {
+    let document = json!(draft.metadata);
+    match version {
+        2 => json!({"resource_version": draft.engine.state().resource_version, "metadata": document}),
+        _ => document,
+    }
+}
+
+pub async fn reload(engine: &Engine) -> Result<Value, Refusal> {
+    let (metadata, version) = engine.store.load().await?;
+    let known = engine.state();
+    let made = crate::state::State::build(&engine.settings, metadata, version, Some(&known), true).await;
+    let mut answer = json!({"message": "success", "is_consistent": made.inconsistent.is_empty()});
+    if !made.inconsistent.is_empty() {
+        answer["inconsistent_objects"] = Value::Array(listed(&made.inconsistent));
+    }
+    engine.set(made);
+    Ok(answer)
+}
+
+/// The sources' definitions go, except that `default` stays a source.
+fn clear(draft: &mut Draft<'_>) {
+    let kept = draft.metadata.source("default").map(|source| Source {
+        name: source.name.clone(),
+        kind: source.kind.clone(),
+        configuration: source.configuration.clone(),
+        ..Source::default()
+    });
+    draft.metadata = Metadata {
+        sources: kept.into_iter().collect(),
+        ..Metadata::default()
+    };
+    draft.rebuild();
+}
+
+fn drop_inconsistent(draft: &mut Draft<'_>) {
+    // Taking one away may break another; each round takes at least one.
+    while let [_, ..] = draft.inconsistent.as_slice() {
+        let objects: Vec<_> = draft.inconsistent.iter().filter_map(dependents::object_of).collect();
+        if objects.is_empty() {
+            return;
+        }
+        objects.iter().for_each(|object| draft.metadata.remove(object));
+        let left = draft.inconsistent.len();
+        draft.inconsistent.retain(|one| one.kind != "source");
+        draft.rebuild();
+        if draft.inconsistent.len() >= left {
+            return;
+        }
+    }
+}
+
+/// The document itself, or `{"allow_inconsistent_metadata", "metadata"}` in the second version.
+async fn replace(draft: &mut Draft<'_>, command: &Command<'_>) -> Result<Value, Refusal> {
+    let (given, allow) = match command.args.get("metadata") {
+        Some(given) => (
+            given,
+            command.args["allow_inconsistent_metadata"].as_bool().unwrap_or(false),
+        ),
+        None => (command.args, false),
+    };
+    let upgraded = upgraded(given, draft);
+    let metadata: Metadata = serde_json::from_value(upgraded)
+        .map_err(|error| Refusal::new("parse-failed", "$.args", format!("this is no metadata: {error}")))?;
+    if let Some(name) = unsupported(&metadata) {
+        let message = format!("the metadata has '{name}', which this server does not support; take it out");
+        return Err(Refusal::new("not-supported", "$.args", message));
+    }
+    draft.metadata = metadata;
+    read_new_sources(draft).await;
+    draft.rebuild();
+    if !allow && !draft.inconsistent.is_empty() {
+        let mut refusal = Refusal::new("unexpected", "$.args", "cannot continue due to inconsistent metadata");
+        refusal.error.internal = Some(Box::new(Value::Array(listed(&draft.inconsistent))));
+        return Err(refusal);
+    }
+    match command.version {
+        2 => Ok(inconsistent(&draft.inconsistent)),
+        _ => Ok(success()),
+    }
+}
+
+/// What we would have to act on and cannot.
+fn unsupported(metadata: &Metadata) -> Option<&'static str> {
+    let lists = ["actions", "cron_triggers"];
+    let filled = |key: &&&str| {
+        metadata
+            .rest
+            .get(**key)
+            .and_then(Value::as_array)
+            .is_some_and(|list| !list.is_empty())
+    };
+    lists.iter().find(filled).copied()
+}
+
+/// Documents of versions 1 and 2 are about one database.
+fn upgraded(given: &Value, draft: &Draft<'_>) -> Value {
+    if given["version"] == 3 || given.get("sources").is_some() {
+        let mut document = given.clone();
+        document["version"] = json!(3);
+        return document;
+    }
+    let mut document: Map<String, Value> = given.as_object().cloned().unwrap_or_default();
+    let mut source = json!({"name": "default", "kind": "postgres", "tables": [], "configuration": {}});
+    if let Some(known) = draft.metadata.source("default") {
+        source["configuration"] = known.configuration.clone();
+    }
+    if let Some(tables) = document.remove("tables") {
+        source["tables"] = tables;
+    }
+    let functions: Vec<Value> = match document.remove("functions") {
+        Some(Value::Array(functions)) => functions,
+        _ => Vec::new(),
+    };
+    let entry = |function: Value| match function.get("function") {
+        Some(_) => function,
+        None => json!({ "function": function }),
+    };
+    source["functions"] = functions.into_iter().map(entry).collect();
+    document.insert("version".to_owned(), json!(3));
+    document.insert("sources".to_owned(), json!([source]));
+    Value::Object(document)
+}
+
+/// A document may bring databases we do not know yet.
+async fn read_new_sources(draft: &mut Draft<'_>) {
+    let engine = draft.engine;
+    let known = engine.state();
+    let read = crate::state::State::build(&engine.settings, draft.metadata.clone(), 0, Some(&known), false).await;
+    draft.catalogs = read.catalogs;
+    draft.inconsistent = read.inconsistent;
+}
+
+async fn set_catalog_state(draft: &mut Draft<'_>, args: &Value) -> Result<Value, Refusal> {
+    let tool = args["type"].as_str().unwrap_or_default();
+    draft.engine.store.set_tool_state(tool, &args["state"]).await?;
+    Ok(success())
+}

@@ -1,0 +1,105 @@
+//! GraphQL over HTTP: `/v1/graphql`, where the answer is 200 whether it holds data or errors, and its first version
+//! `/v1alpha1/graphql`, where errors have their status.
+
+use crate::{engine::Engine, refusal::Refusal, who};
+use axum::{
+    body::Bytes,
+    extract::{Query, State},
+    response::{IntoResponse, Response},
+};
+use graphql::{GraphqlError, Request};
+use http::{HeaderMap, StatusCode, header};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use std::sync::Arc;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Asked {
+    query: Option<String>,
+    operation_name: Option<String>,
+    variables: Option<Value>,
+}
+
+pub async fn posted(State(engine): State<Arc<Engine>>, headers: HeaderMap, body: Bytes) -> Response {
+    match of_body(&engine, &headers, &body).await {
+        Ok(text) => written(StatusCode::OK, text),
+        Err(refusal) => written(StatusCode::OK, refusal.error.response().to_string()),
+    }
+}
+
+pub async fn posted_first_version(State(engine): State<Arc<Engine>>, headers: HeaderMap, body: Bytes) -> Response {
+    match of_body(&engine, &headers, &body).await {
+        Ok(text) => written(StatusCode::OK, text),
+        Err(refusal) => written(refusal.status, refusal.error.response().to_string()),
+    }
+}
+
+pub async fn posted_relay(State(engine): State<Arc<Engine>>, headers: HeaderMap, body: Bytes) -> Response {
+    posted(State(engine), headers, body).await
+}
+
+/// Queries only: a link must not change anything. Variables are JSON text.
+pub async fn asked(State(engine): State<Arc<Engine>>, Query(mut asked): Query<Asked>, headers: HeaderMap) -> Response {
+    if let Some(Value::String(text)) = &asked.variables {
+        asked.variables = serde_json::from_str(text).ok();
+    }
+    match of_one(&engine, &headers, asked, false).await {
+        Ok(text) => written(StatusCode::OK, text),
+        Err(refusal) => written(StatusCode::OK, refusal.error.response().to_string()),
+    }
+}
+
+/// One request, or a list of them, answered in order.
+async fn of_body(engine: &Engine, headers: &HeaderMap, body: &[u8]) -> Result<String, Refusal> {
+    let wrong = |error: serde_json::Error| Refusal::new("invalid-json", "$", error.to_string());
+    if body.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'[') {
+        let asked = serde_json::from_slice(body).map_err(wrong)?;
+        return of_one(engine, headers, asked, true).await;
+    }
+    let list: Vec<Asked> = serde_json::from_slice(body).map_err(wrong)?;
+    let mut answers = Vec::with_capacity(list.len());
+    for asked in list {
+        let answer = of_one(engine, headers, asked, true).await;
+        answers.push(answer.unwrap_or_else(|refusal| refusal.error.response().to_string()));
+    }
+    Ok(format!("[{}]", answers.join(",")))
+}
+
+async fn of_one(engine: &Engine, headers: &HeaderMap, asked: Asked, writes: bool) -> Result<String, Refusal> {
+    let caller = who::session(headers, &engine.settings).await?;
+    let Some(query) = asked.query else {
+        return Err(Refusal::new("parse-failed", "$", "the key 'query' was not present"));
+    };
+    let variables = match asked.variables {
+        None | Some(Value::Null) => Map::new(),
+        Some(Value::Object(variables)) => variables,
+        Some(_) => {
+            return Err(Refusal::new(
+                "parse-failed",
+                "$.variables",
+                "variables must be an object",
+            ));
+        }
+    };
+    let request = Request {
+        query,
+        operation_name: asked.operation_name,
+        variables,
+    };
+    let answer = engine.answer(&request, &caller.session, writes).await;
+    let data = answer.map_err(|error| match caller.session.role.as_str() {
+        "admin" => error,
+        // What the database said in full is for administrators.
+        _ => GraphqlError {
+            internal: None,
+            ..error
+        },
+    })?;
+    Ok(format!("{{\"data\":{data}}}"))
+}
+
+fn written(status: StatusCode, text: String) -> Response {
+    let kind = [(header::CONTENT_TYPE, "application/json; charset=utf-8")];
+    (status, kind, text).into_response()
+}

@@ -1,0 +1,116 @@
+//! The running engine: the state everybody reads, and the one place it is changed.
+
+use crate::{
+    Settings,
+    catalog_store::{CHANNEL, CatalogStore},
+    state::State,
+};
+use arc_swap::ArcSwap;
+use foundation::Result;
+use metadata::{Metadata, Source};
+use postgres_chassis::{Signal, listen};
+use serde_json::json;
+use std::sync::Arc;
+use tokio::sync::{Mutex, mpsc};
+use tokio_util::sync::CancellationToken;
+
+pub struct Engine {
+    pub settings: Settings,
+    pub store: CatalogStore,
+    state: ArcSwap<State>,
+    /// Held by whoever changes metadata.
+    pub changing: Mutex<()>,
+}
+
+impl Engine {
+    /// # Errors
+    /// The metadata database cannot be used.
+    pub async fn open(settings: Settings, store: CatalogStore) -> Result<Arc<Engine>> {
+        store.prepare().await?;
+        let (mut metadata, mut version) = store.load().await?;
+        if add_default(&settings, &mut metadata) {
+            let saving = store.save(&metadata, version).await?;
+            saving.commit().await?;
+            version += 1;
+        }
+        let state = State::build(&settings, metadata, version, None, true).await;
+        for one in &state.inconsistent {
+            tracing::warn!(object = one.name, "{}", one.reason);
+        }
+        Ok(Arc::new(Engine {
+            settings,
+            store,
+            state: ArcSwap::from_pointee(state),
+            changing: Mutex::new(()),
+        }))
+    }
+
+    pub fn state(&self) -> Arc<State> {
+        self.state.load_full()
+    }
+
+    pub fn set(&self, state: State) {
+        self.state.store(Arc::new(state));
+    }
+
+    /// Reads metadata and databases again.
+    pub async fn reload(&self, fresh: bool) -> Result<()> {
+        let _changing = self.changing.lock().await;
+        let (metadata, version) = self.store.load().await?;
+        let known = self.state();
+        self.set(State::build(&self.settings, metadata, version, Some(&known), fresh).await);
+        Ok(())
+    }
+}
+
+/// A server started with a database URL has a source `default` from the start.
+fn add_default(settings: &Settings, metadata: &mut Metadata) -> bool {
+    let Some(variable) = &settings.default_source else {
+        return false;
+    };
+    if metadata.source("default").is_some() {
+        return false;
+    }
+    metadata.sources.push(Source {
+        name: "default".to_owned(),
+        kind: "postgres".to_owned(),
+        configuration: json!({"connection_info": {
+            "database_url": {"from_env": variable}, "isolation_level": "read-committed", "use_prepared_statements": false}}),
+        ..Source::default()
+    });
+    true
+}
+
+impl Engine {
+    /// Another copy saved metadata: read it too.
+    pub async fn follow(self: Arc<Self>, stop: CancellationToken) {
+        let (signals, mut heard) = mpsc::channel(64);
+        let listening = listen(self.store.pool().url().clone(), vec![CHANNEL.to_owned()], signals);
+        let following = async {
+            while let Some(signal) = heard.recv().await {
+                let current = self.state().resource_version;
+                let news = match signal {
+                    // What was saved while nobody listened is unknown.
+                    Signal::Connected => true,
+                    Signal::Notification { payload, .. } => payload.parse::<i32>().is_ok_and(|saved| saved > current),
+                };
+                if news && let Err(error) = self.catch_up().await {
+                    tracing::warn!(cause = %error.chain(), "metadata could not be read again");
+                }
+            }
+        };
+        tokio::select! {
+            () = listening => {}
+            () = following => {}
+            () = stop.cancelled() => {}
+        }
+    }
+
+    async fn catch_up(&self) -> Result<()> {
+        let (_, version) = self.store.load().await?;
+        match version == self.state().resource_version {
+            true => Ok(()),
+            false => self.reload(false).await,
+        }
+    }
+}

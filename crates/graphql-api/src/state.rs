@@ -1,0 +1,118 @@
+//! One consistent picture: the metadata, the databases as they were read, and the engine's schema of both.
+
+use crate::{
+    Settings,
+    sources::{self, Connected},
+};
+use foundation::{Error, Result};
+use graphql::{Catalog, INTROSPECTION_SQL, Inconsistency, Schema};
+use metadata::Metadata;
+use postgres_chassis::translate;
+use serde_json::{Value, json};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+use tokio_postgres::GenericClient;
+
+#[derive(Clone)]
+pub struct State {
+    pub metadata: Arc<Metadata>,
+    pub resource_version: i32,
+    pub sources: HashMap<String, Connected>,
+    pub catalogs: BTreeMap<String, Arc<Catalog>>,
+    pub schema: Arc<Schema>,
+    pub inconsistent: Vec<Inconsistency>,
+}
+
+impl State {
+    /// Connects what is not connected yet, reads what was not read yet (everything with `fresh`), builds the schema.
+    /// What cannot be reached is inconsistent, not fatal.
+    pub async fn build(
+        settings: &Settings,
+        metadata: Metadata,
+        resource_version: i32,
+        known: Option<&State>,
+        fresh: bool,
+    ) -> State {
+        let mut sources = HashMap::new();
+        let mut catalogs = BTreeMap::new();
+        let mut unreachable = Vec::new();
+        for source in &metadata.sources {
+            let before = known.and_then(|known| known.sources.get(&source.name));
+            let same = before.filter(|connected| connected.configuration == source.configuration);
+            let connected = match same {
+                Some(connected) => Ok(connected.clone()),
+                None => sources::connect(source, &settings.environment, settings.connections),
+            };
+            let connected = match connected {
+                Ok(connected) => connected,
+                Err(error) => {
+                    unreachable.push(disconnected(&source.name, &error));
+                    continue;
+                }
+            };
+            let read = same.and_then(|_| known?.catalogs.get(&source.name)).filter(|_| !fresh);
+            let catalog = match read {
+                Some(catalog) => Ok(catalog.clone()),
+                None => read_catalog(&connected).await,
+            };
+            sources.insert(source.name.clone(), connected);
+            match catalog {
+                Ok(catalog) => drop(catalogs.insert(source.name.clone(), catalog)),
+                Err(error) => unreachable.push(disconnected(&source.name, &error)),
+            }
+        }
+        let (schema, mut inconsistent) = schema(settings, &catalogs, &metadata);
+        inconsistent.splice(0..0, unreachable);
+        State {
+            metadata: Arc::new(metadata),
+            resource_version,
+            sources,
+            catalogs,
+            schema,
+            inconsistent,
+        }
+    }
+}
+
+/// Sources that were not read take no part.
+pub fn schema(
+    _settings: &Settings,
+    catalogs: &BTreeMap<String, Arc<Catalog>>,
+    metadata: &Metadata,
+) -> (Arc<Schema>, Vec<Inconsistency>) {
+    let empty = Catalog { tables: Vec::new() };
+    let catalog = catalogs.get("default").map_or(&empty, |catalog| catalog);
+    let (schema, inconsistent) = Schema::build(catalog, metadata);
+    (Arc::new(schema), inconsistent)
+}
+
+async fn read_catalog(connected: &Connected) -> Result<Arc<Catalog>> {
+    let client = connected.pool.client().await?;
+    introspect(&**client).await
+}
+
+/// What the database looks like to `client`, inside its transaction.
+pub async fn introspect(client: &impl GenericClient) -> Result<Arc<Catalog>> {
+    let row = client.query_one(INTROSPECTION_SQL, &[]).await;
+    let row = row.map_err(|error| translate("reading the catalogue", error))?;
+    Catalog::from_json(row.get::<_, &str>(0).as_bytes())
+        .map(Arc::new)
+        .map_err(|error| Error::internal("reading the catalogue", error))
+}
+
+fn disconnected(source: &str, error: &Error) -> Inconsistency {
+    tracing::warn!(source, code = error.code, cause = %error.chain(), "a source cannot be used");
+    Inconsistency {
+        kind: "source",
+        name: format!("source {source}"),
+        reason: format!("Inconsistent object: {}", error.message),
+        definition: Value::from(source),
+    }
+}
+
+/// As `get_inconsistent_metadata` lists it.
+pub fn told(one: &Inconsistency) -> Value {
+    json!({"definition": one.definition, "reason": one.reason, "name": one.name, "type": one.kind})
+}
