@@ -24,22 +24,31 @@ impl Engine {
 }
 
 pub async fn run(state: &State, plan: &Plan) -> Result<String, GraphqlError> {
+    if plan.statements.is_empty() {
+        return Ok(spliced(plan, &[]));
+    }
+    let mut client = pool(state)?.client().await.map_err(|error| unavailable(&error))?;
+    if !plan.mutation {
+        return run_in(&**client, plan).await;
+    }
+    let failed = |error| unavailable(&translate("a mutation", error));
+    let transaction = client.transaction().await.map_err(failed)?;
+    let text = run_in(&*transaction, plan).await?;
+    transaction.commit().await.map_err(|error| told(&error, "$", true))?;
+    Ok(text)
+}
+
+/// Where a mutation belongs to a transaction that is already there.
+pub async fn run_in(client: &impl GenericClient, plan: &Plan) -> Result<String, GraphqlError> {
     let mut rows = Vec::with_capacity(plan.statements.len());
-    if !plan.statements.is_empty() {
-        let mut client = pool(state)?.client().await.map_err(|error| unavailable(&error))?;
-        if plan.mutation {
-            let failed = |error| unavailable(&translate("a mutation", error));
-            let transaction = client.transaction().await.map_err(failed)?;
-            for statement in &plan.statements {
-                rows.push(changed(&*transaction, statement).await?);
-            }
-            transaction.commit().await.map_err(|error| told(&error, "$", true))?;
-        } else {
-            for statement in &plan.statements {
+    for statement in &plan.statements {
+        rows.push(match plan.mutation {
+            true => changed(client, statement).await?,
+            false => {
                 let row = client.query_typed_one(&statement.sql, &typed(statement)).await;
-                rows.push(row.map_err(|error| told(&error, &statement.path, false))?);
+                row.map_err(|error| told(&error, &statement.path, false))?
             }
-        }
+        });
     }
     Ok(spliced(plan, &rows))
 }

@@ -3,6 +3,7 @@
 
 use crate::{
     catalog_store::{CatalogStore, detached},
+    commands,
     engine::Engine,
     refusal::Refusal,
     state::{self, State},
@@ -25,6 +26,7 @@ pub struct Draft<'a> {
     pub inconsistent: Vec<Inconsistency>,
     /// Transactions by source. Dropped without a commit, the connection closes and the work is undone.
     open: HashMap<String, deadpool_postgres::ClientWrapper>,
+    plain: Option<Arc<Schema>>,
     /// Another state than the base's was made.
     changed: bool,
 }
@@ -40,6 +42,7 @@ impl<'a> Draft<'a> {
             inconsistent: base.inconsistent.clone(),
             base,
             open: HashMap::new(),
+            plain: None,
             changed: false,
         }
     }
@@ -65,11 +68,26 @@ impl<'a> Draft<'a> {
     /// The engine's view after a change of metadata or catalogues.
     pub fn rebuild(&mut self) {
         self.changed = true;
+        self.plain = None;
         let (schema, mut inconsistent) = state::schema(&self.engine.settings, &self.catalogs, &self.metadata);
         let unreachable = self.inconsistent.iter().filter(|one| one.kind == "source").cloned();
         inconsistent.splice(0..0, unreachable.collect::<Vec<_>>());
         self.schema = schema;
         self.inconsistent = inconsistent;
+    }
+
+    /// A schema in which everything has its name in the database.
+    pub fn plain_schema(&mut self) -> Arc<Schema> {
+        if let Some(made) = &self.plain {
+            return made.clone();
+        }
+        let plain = commands::plain(&self.metadata);
+        let made = match plain == self.metadata {
+            true => self.schema.clone(),
+            false => state::schema(&self.engine.settings, &self.catalogs, &plain).0,
+        };
+        self.plain = Some(made.clone());
+        made
     }
 
     /// What was not wrong before.

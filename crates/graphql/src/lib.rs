@@ -13,7 +13,7 @@ mod sql {
 mod syntax;
 mod validate;
 
-pub use catalog::{Catalog, INTROSPECTION_SQL};
+pub use catalog::{Catalog, INTROSPECTION_SQL, Key as CatalogKey};
 pub use errors::{GraphqlError, PostgresFailure, from_postgres};
 pub use metadata::Metadata;
 pub use model::Inconsistency;

@@ -2,8 +2,11 @@
 
 mod catalogue;
 mod change;
+mod crud;
 mod document;
 mod run_sql;
+
+pub use crud::plain;
 
 use crate::{draft::Draft, engine::Engine, refusal::Refusal};
 use graphql::Session;
@@ -91,6 +94,9 @@ fn one<'a>(
             "bulk" | "concurrent_bulk" | "bulk_atomic" => bulk(draft, session, command, false).await,
             "bulk_keep_going" => bulk(draft, session, command, true).await,
             name => {
+                if let Some(answer) = crud::apply(draft, session, name, command.args).await {
+                    return answer;
+                }
                 admin_only(session)?;
                 if let Some(answer) = run_sql::apply(draft, name, command.args).await {
                     return answer;
