@@ -2,6 +2,7 @@
 
 use crate::{
     Settings,
+    auth::Auth,
     catalog_store::{CHANNEL, CatalogStore},
     state::State,
 };
@@ -11,12 +12,14 @@ use metadata::{Metadata, Source};
 use postgres_chassis::{Signal, listen};
 use serde_json::json;
 use std::sync::Arc;
+use telemetry::client::Client;
 use tokio::sync::{Mutex, mpsc};
 use tokio_util::sync::CancellationToken;
 
 pub struct Engine {
     pub settings: Settings,
     pub store: CatalogStore,
+    pub auth: Auth,
     state: ArcSwap<State>,
     /// Held by whoever changes metadata.
     pub changing: Mutex<()>,
@@ -25,7 +28,7 @@ pub struct Engine {
 impl Engine {
     /// # Errors
     /// The metadata database cannot be used.
-    pub async fn open(settings: Settings, store: CatalogStore) -> Result<Arc<Engine>> {
+    pub async fn open(settings: Settings, store: CatalogStore, client: Client) -> Result<Arc<Engine>> {
         store.prepare().await?;
         let (mut metadata, mut version) = store.load().await?;
         if add_default(&settings, &mut metadata) {
@@ -38,6 +41,7 @@ impl Engine {
             tracing::warn!(object = one.name, "{}", one.reason);
         }
         Ok(Arc::new(Engine {
+            auth: Auth::new(settings.auth.clone(), settings.verifier.clone(), client),
             settings,
             store,
             state: ArcSwap::from_pointee(state),

@@ -14,14 +14,15 @@ mod refusal;
 mod sources;
 mod split;
 mod state;
-mod who;
 
 pub use engine::Engine;
 
-use foundation::{Result, Secret};
+use foundation::Result;
 use futures_util::future::BoxFuture;
+use http_chassis::auth::Verifier;
 use postgres_chassis::{DatabaseUrl, Pool, PoolSize};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use telemetry::client::Client;
 use tokio_util::sync::CancellationToken;
 
 #[derive(Clone)]
@@ -34,8 +35,9 @@ pub struct Settings {
     pub environment: BTreeMap<String, String>,
     /// Connections of a source that says nothing about it.
     pub connections: usize,
-    pub admin_secret: Option<Secret>,
-    pub unauthorized_role: Option<String>,
+    pub auth: auth::Settings,
+    /// Where the platform's own tokens are accepted.
+    pub verifier: Option<Arc<Verifier>>,
     /// `bigint`, `numeric`, `float8` as JSON text.
     pub stringify_numerics: bool,
     /// Without it functions need permissions of their own.
@@ -44,14 +46,14 @@ pub struct Settings {
 
 /// # Errors
 /// The metadata database cannot be used.
-pub async fn open(settings: Settings) -> Result<Arc<Engine>> {
+pub async fn open(settings: Settings, client: Client) -> Result<Arc<Engine>> {
     let size = PoolSize {
         connections: 4,
         wait: Duration::from_secs(10),
         statement_timeout: Duration::from_secs(30),
     };
     let pool = Pool::open(&settings.metadata_database, "portico graphql metadata", size)?;
-    Engine::open(settings, catalog_store::CatalogStore::new(pool)).await
+    Engine::open(settings, catalog_store::CatalogStore::new(pool), client).await
 }
 
 /// Hasura's paths, as they are.
@@ -61,5 +63,13 @@ pub fn router(engine: Arc<Engine>) -> axum::Router {
 
 /// What keeps copies on the same metadata; runs until `stop`.
 pub fn tasks(engine: &Arc<Engine>, stop: &CancellationToken) -> Vec<(&'static str, BoxFuture<'static, ()>)> {
-    vec![("graphql metadata", Box::pin(engine.clone().follow(stop.clone())))]
+    let (following, refreshing) = (engine.clone(), engine.clone());
+    let (stop, stopped) = (stop.clone(), stop.clone());
+    vec![
+        ("graphql metadata", Box::pin(following.follow(stop))),
+        (
+            "graphql keys",
+            Box::pin(async move { refreshing.auth.refresh(stopped).await }),
+        ),
+    ]
 }

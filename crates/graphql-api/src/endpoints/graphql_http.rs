@@ -1,7 +1,7 @@
 //! GraphQL over HTTP: `/v1/graphql`, where the answer is 200 whether it holds data or errors, and its first version
 //! `/v1alpha1/graphql`, where errors have their status.
 
-use crate::{engine::Engine, refusal::Refusal, who};
+use crate::{engine::Engine, refusal::Refusal};
 use axum::{
     body::Bytes,
     extract::{Query, State},
@@ -67,7 +67,7 @@ async fn of_body(engine: &Engine, headers: &HeaderMap, body: &[u8]) -> Result<St
 }
 
 async fn of_one(engine: &Engine, headers: &HeaderMap, asked: Asked, writes: bool) -> Result<String, Refusal> {
-    let caller = who::session(headers, &engine.settings).await?;
+    let caller = engine.auth.session(headers, None).await?;
     let Some(query) = asked.query else {
         return Err(Refusal::new("parse-failed", "$", "the key 'query' was not present"));
     };

@@ -1,6 +1,6 @@
 //! `/v1/query`, `/v2/query`, `/v1/metadata`: commands as JSON.
 
-use crate::{commands, engine::Engine, refusal::Refusal, who};
+use crate::{commands, engine::Engine, refusal::Refusal};
 use axum::{
     Json,
     body::Bytes,
@@ -19,7 +19,7 @@ pub async fn posted(State(engine): State<Arc<Engine>>, headers: HeaderMap, body:
 }
 
 async fn answer(engine: &Engine, headers: &HeaderMap, body: &[u8]) -> Result<Value, Refusal> {
-    let caller = who::session(headers, &engine.settings).await?;
+    let caller = engine.auth.session(headers, None).await?;
     let body: Value =
         serde_json::from_slice(body).map_err(|error| Refusal::new("invalid-json", "$", error.to_string()))?;
     commands::run(engine, &caller.session, &body).await

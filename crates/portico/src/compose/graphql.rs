@@ -34,7 +34,7 @@ pub async fn serve(settings: &Settings, hasura: Hasura) -> Result<ExitCode> {
 async fn open(settings: &Settings, hasura: Hasura, process: &mut Process) -> Result<super::banner::Banner> {
     let listener = bind("graphql", hasura.address).await?;
     let address = listener.local_addr().unwrap_or(hasura.address);
-    let engine = graphql_api::open(hasura.api).await?;
+    let engine = graphql_api::open(hasura.api, process.client.clone()).await?;
     for (name, task) in graphql_api::tasks(&engine, &process.work) {
         process.at_work((name.to_owned(), task));
     }

@@ -2,7 +2,6 @@
 //! not act on is refused; any other name is the operator's own, for metadata to read with `from_env`.
 
 use super::sources::Mistake;
-use foundation::Secret;
 use postgres_chassis::DatabaseUrl;
 use std::{
     collections::BTreeMap,
@@ -55,8 +54,7 @@ pub fn read(environment: BTreeMap<String, String>) -> Result<Hasura, Vec<Mistake
     let connections = reader.parsed("HASURA_GRAPHQL_PG_CONNECTIONS", "a number").unwrap_or(50);
     let stringify_numerics = reader.flag("HASURA_GRAPHQL_STRINGIFY_NUMERIC_TYPES", false);
     let infer_function_permissions = reader.flag("HASURA_GRAPHQL_INFER_FUNCTION_PERMISSIONS", true);
-    let admin_secret = reader.text("HASURA_GRAPHQL_ADMIN_SECRET").map(Secret::new);
-    let unauthorized_role = reader.text("HASURA_GRAPHQL_UNAUTHORIZED_ROLE").map(str::to_owned);
+    let auth = reader.auth();
     let mistakes = reader.mistakes;
     let Some(metadata_database) = metadata_database.filter(|_| mistakes.is_empty()) else {
         return Err(mistakes);
@@ -67,8 +65,8 @@ pub fn read(environment: BTreeMap<String, String>) -> Result<Hasura, Vec<Mistake
             metadata_database,
             default_source,
             connections,
-            admin_secret,
-            unauthorized_role,
+            auth,
+            verifier: None,
             stringify_numerics,
             infer_function_permissions,
             environment,
@@ -128,6 +126,18 @@ impl Reader<'_> {
                 let message = format!("'{other}' is neither true nor false");
                 self.wrong(name, message);
                 usual
+            }
+        }
+    }
+
+    fn auth(&mut self) -> graphql_api::auth::Settings {
+        match graphql_api::auth::Settings::read(self.environment) {
+            Ok(settings) => settings,
+            Err(mistakes) => {
+                for (name, message) in mistakes {
+                    self.wrong(name, message);
+                }
+                graphql_api::auth::Settings::default()
             }
         }
     }
