@@ -3,7 +3,7 @@
 
 use crate::{engine::Engine, state::State};
 use foundation::Error;
-use graphql::{GraphqlError, Plan, PostgresFailure, Request, Session, Source, Statement};
+use graphql::{GraphqlError, Kind, Plan, PostgresFailure, Request, Session, Source, Statement};
 use postgres_chassis::{Pool, translate};
 use tokio_postgres::{
     GenericClient, Row,
@@ -15,7 +15,7 @@ impl Engine {
     pub async fn answer(&self, request: &Request, session: &Session, writes: bool) -> Result<String, GraphqlError> {
         let state = self.state();
         let plan = state.schema.plan(request, session)?;
-        if plan.mutation && !writes {
+        if plan.kind == Kind::Mutation && !writes {
             let message = "mutations must be sent with POST";
             return Err(GraphqlError::new("validation-failed", "$", message));
         }
@@ -25,10 +25,10 @@ impl Engine {
 
 pub async fn run(state: &State, plan: &Plan) -> Result<String, GraphqlError> {
     if plan.statements.is_empty() {
-        return Ok(spliced(plan, &[]));
+        return Ok(spliced(plan, &|_, _| "null".to_owned()));
     }
     let mut client = pool(state)?.client().await.map_err(|error| unavailable(&error))?;
-    if !plan.mutation {
+    if plan.kind != Kind::Mutation {
         return run_in(&**client, plan).await;
     }
     let failed = |error| unavailable(&translate("a mutation", error));
@@ -42,15 +42,21 @@ pub async fn run(state: &State, plan: &Plan) -> Result<String, GraphqlError> {
 pub async fn run_in(client: &impl GenericClient, plan: &Plan) -> Result<String, GraphqlError> {
     let mut rows = Vec::with_capacity(plan.statements.len());
     for statement in &plan.statements {
-        rows.push(match plan.mutation {
-            true => changed(client, statement).await?,
-            false => {
+        rows.push(match plan.kind {
+            Kind::Mutation => changed(client, statement).await?,
+            _ => {
                 let row = client.query_typed_one(&statement.sql, &typed(statement)).await;
                 row.map_err(|error| told(&error, &statement.path, false))?
             }
         });
     }
-    Ok(spliced(plan, &rows))
+    let cell = |statement: usize, column: usize| {
+        rows[statement]
+            .get::<_, Option<&str>>(column)
+            .unwrap_or("null")
+            .to_owned()
+    };
+    Ok(spliced(plan, &cell))
 }
 
 fn pool(state: &State) -> Result<&Pool, GraphqlError> {
@@ -73,8 +79,8 @@ fn typed(statement: &Statement) -> Vec<(&(dyn ToSql + Sync), Type)> {
     params.map(|param| (param as &(dyn ToSql + Sync), Type::TEXT)).collect()
 }
 
-fn spliced(plan: &Plan, rows: &[Row]) -> String {
-    let cell = |statement: usize, column: usize| rows[statement].get::<_, Option<&str>>(column).unwrap_or("null");
+/// The cells' text under the keys of the roots.
+pub fn spliced(plan: &Plan, cell: &dyn Fn(usize, usize) -> String) -> String {
     let mut text = String::from("{");
     for (place, (key, source)) in plan.roots.iter().enumerate() {
         if place > 0 {
@@ -84,9 +90,9 @@ fn spliced(plan: &Plan, rows: &[Row]) -> String {
         text.push(':');
         match source {
             Source::Ready(value) => text.push_str(&value.to_string()),
-            Source::Cell(statement, column) => text.push_str(cell(*statement, *column)),
+            Source::Cell(statement, column) => text.push_str(&cell(*statement, *column)),
             Source::Cells(statements) => {
-                let cells: Vec<&str> = statements.iter().map(|statement| cell(*statement, 0)).collect();
+                let cells: Vec<String> = statements.iter().map(|statement| cell(*statement, 0)).collect();
                 text.push_str(&format!("[{}]", cells.join(",")));
             }
         }
@@ -95,7 +101,7 @@ fn spliced(plan: &Plan, rows: &[Row]) -> String {
     text
 }
 
-fn told(error: &tokio_postgres::Error, path: &str, in_mutation: bool) -> GraphqlError {
+pub fn told(error: &tokio_postgres::Error, path: &str, in_mutation: bool) -> GraphqlError {
     let Some(database) = error.as_db_error() else {
         tracing::error!(cause = %error, "a GraphQL statement got no answer");
         return GraphqlError::new("postgres-error", path, "database query error");
@@ -111,7 +117,7 @@ fn told(error: &tokio_postgres::Error, path: &str, in_mutation: bool) -> Graphql
     graphql::from_postgres(&failure, path, in_mutation)
 }
 
-fn unavailable(error: &Error) -> GraphqlError {
+pub fn unavailable(error: &Error) -> GraphqlError {
     tracing::error!(code = error.code, cause = %error.chain(), "GraphQL has no database");
     GraphqlError::new("unexpected", "$", error.message.to_string())
 }

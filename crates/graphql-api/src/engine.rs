@@ -4,6 +4,7 @@ use crate::{
     Settings,
     auth::Auth,
     catalog_store::{CHANNEL, CatalogStore},
+    live::{self, Hub, Live},
     state::State,
 };
 use arc_swap::ArcSwap;
@@ -11,9 +12,9 @@ use foundation::Result;
 use metadata::{Metadata, Source};
 use postgres_chassis::{Signal, listen};
 use serde_json::json;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use telemetry::client::Client;
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::{Mutex, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 pub struct Engine {
@@ -23,6 +24,12 @@ pub struct Engine {
     state: ArcSwap<State>,
     /// Held by whoever changes metadata.
     pub changing: Mutex<()>,
+    changed: watch::Sender<u64>,
+    pub live: Live,
+    /// For the hub, which takes it when it starts.
+    asked: std::sync::Mutex<Option<live::Asked>>,
+    /// WebSockets end when this is cancelled.
+    pub closing: CancellationToken,
 }
 
 impl Engine {
@@ -40,12 +47,17 @@ impl Engine {
         for one in &state.inconsistent {
             tracing::warn!(object = one.name, "{}", one.reason);
         }
+        let (live, asked) = live::channel();
         Ok(Arc::new(Engine {
             auth: Auth::new(settings.auth.clone(), settings.verifier.clone(), client),
             settings,
             store,
             state: ArcSwap::from_pointee(state),
             changing: Mutex::new(()),
+            changed: watch::Sender::new(0),
+            live,
+            asked: std::sync::Mutex::new(Some(asked)),
+            closing: CancellationToken::new(),
         }))
     }
 
@@ -55,6 +67,20 @@ impl Engine {
 
     pub fn set(&self, state: State) {
         self.state.store(Arc::new(state));
+        self.changed.send_modify(|version| *version += 1);
+    }
+
+    /// Told after every new state.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
+    /// Answers subscriptions until `stop`.
+    pub async fn serve_subscriptions(self: Arc<Self>, stop: CancellationToken) {
+        let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(asked) = asked {
+            Hub::new(self, asked).run(stop).await;
+        }
     }
 
     /// Reads metadata and databases again.

@@ -10,10 +10,12 @@ mod draft;
 mod endpoints;
 mod engine;
 mod identity;
+mod live;
 mod refusal;
 mod sources;
 mod split;
 mod state;
+mod websocket;
 
 pub use engine::Engine;
 
@@ -64,9 +66,13 @@ pub fn router(engine: Arc<Engine>) -> axum::Router {
 /// What keeps copies on the same metadata; runs until `stop`.
 pub fn tasks(engine: &Arc<Engine>, stop: &CancellationToken) -> Vec<(&'static str, BoxFuture<'static, ()>)> {
     let (following, refreshing) = (engine.clone(), engine.clone());
-    let (stop, stopped) = (stop.clone(), stop.clone());
+    let stopped = stop.clone();
     vec![
-        ("graphql metadata", Box::pin(following.follow(stop))),
+        ("graphql metadata", Box::pin(following.follow(stop.clone()))),
+        (
+            "graphql subscriptions",
+            Box::pin(engine.clone().serve_subscriptions(stop.clone())),
+        ),
         (
             "graphql keys",
             Box::pin(async move { refreshing.auth.refresh(stopped).await }),

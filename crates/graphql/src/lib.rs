@@ -18,6 +18,7 @@ pub use errors::{GraphqlError, PostgresFailure, from_postgres};
 pub use metadata::Metadata;
 pub use model::Inconsistency;
 pub use plan::{Plan, Source, Statement};
+pub use syntax::OperationKind as Kind;
 
 use model::Model;
 use schema::RoleSchema;
@@ -62,8 +63,7 @@ impl Schema {
     /// # Errors
     /// The request does not fit the role's schema, or a permission needs a session variable that is not there.
     pub fn plan(&self, request: &Request, session: &Session) -> Result<Plan, GraphqlError> {
-        let document = syntax::parse_document(&request.query)
-            .map_err(|_| GraphqlError::new("validation-failed", "$.query", "not a valid graphql query"))?;
+        let document = parsed(request)?;
         let schema = self.role(&session.role, session.backend);
         let (kind, selected) = validate::resolve(
             &schema,
@@ -72,6 +72,15 @@ impl Schema {
             &request.variables,
         )?;
         plan::plan(&self.model, &schema, session, kind, &selected)
+    }
+
+    /// What kind of operation a request asks for.
+    ///
+    /// # Errors
+    /// The document does not parse, or it is unclear which operation is meant.
+    pub fn kind(&self, request: &Request, _session: &Session) -> Result<Kind, GraphqlError> {
+        let document = parsed(request)?;
+        validate::choose(&document, request.operation_name.as_deref()).map(|operation| operation.kind)
     }
 
     fn role(&self, role: &str, backend: bool) -> Arc<RoleSchema> {
@@ -95,6 +104,11 @@ impl Schema {
         }
         made
     }
+}
+
+fn parsed(request: &Request) -> Result<syntax::Document, GraphqlError> {
+    syntax::parse_document(&request.query)
+        .map_err(|_| GraphqlError::new("validation-failed", "$.query", "not a valid graphql query"))
 }
 
 #[cfg(test)]

@@ -1,10 +1,13 @@
 //! GraphQL over HTTP: `/v1/graphql`, where the answer is 200 whether it holds data or errors, and its first version
 //! `/v1alpha1/graphql`, where errors have their status.
 
-use crate::{engine::Engine, refusal::Refusal};
+use crate::{engine::Engine, refusal::Refusal, websocket};
 use axum::{
     body::Bytes,
-    extract::{Query, State},
+    extract::{
+        Query, State,
+        ws::{WebSocketUpgrade, rejection::WebSocketUpgradeRejection},
+    },
     response::{IntoResponse, Response},
 };
 use graphql::{GraphqlError, Request};
@@ -39,8 +42,21 @@ pub async fn posted_relay(State(engine): State<Arc<Engine>>, headers: HeaderMap,
     posted(State(engine), headers, body).await
 }
 
+/// A WebSocket's beginning, or a query in the URL.
+pub async fn got(
+    State(engine): State<Arc<Engine>>,
+    asked: Query<Asked>,
+    headers: HeaderMap,
+    socket: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Response {
+    match socket {
+        Ok(socket) => websocket::upgrade(engine, headers, socket),
+        Err(_) => self::asked(State(engine), asked, headers).await,
+    }
+}
+
 /// Queries only: a link must not change anything. Variables are JSON text.
-pub async fn asked(State(engine): State<Arc<Engine>>, Query(mut asked): Query<Asked>, headers: HeaderMap) -> Response {
+async fn asked(State(engine): State<Arc<Engine>>, Query(mut asked): Query<Asked>, headers: HeaderMap) -> Response {
     if let Some(Value::String(text)) = &asked.variables {
         asked.variables = serde_json::from_str(text).ok();
     }

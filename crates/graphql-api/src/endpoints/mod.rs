@@ -15,9 +15,15 @@ use std::sync::Arc;
 
 pub fn router(engine: Arc<Engine>) -> Router {
     Router::new()
-        .route("/v1/graphql", get(graphql_http::asked).post(graphql_http::posted))
-        .route("/v1alpha1/graphql", post(graphql_http::posted_first_version))
-        .route("/v1beta1/relay", post(graphql_http::posted_relay))
+        .route("/v1/graphql", get(graphql_http::got).post(graphql_http::posted))
+        .route(
+            "/v1alpha1/graphql",
+            get(graphql_http::got).post(graphql_http::posted_first_version),
+        )
+        .route(
+            "/v1beta1/relay",
+            get(graphql_http::got).post(graphql_http::posted_relay),
+        )
         .route("/v1/query", post(query::posted))
         .route("/v2/query", post(query::posted))
         .route("/v1/metadata", post(query::posted))

@@ -19,6 +19,8 @@ use serde_json::Value;
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Statement {
+    /// The name of the database it is for.
+    pub source: String,
     pub sql: String,
     /// Sent as text; the SQL casts.
     pub params: Vec<Option<String>>,
@@ -37,9 +39,13 @@ pub enum Source {
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
-    /// In one transaction, in order. The second column of each statement is `false` where a check failed.
-    pub mutation: bool,
+    /// A mutation's statements run in order, in one transaction per source; their second column is `false` where a check
+    /// failed.
+    pub kind: OperationKind,
     pub statements: Vec<Statement>,
+    /// A streaming subscription: which parameters are its position. The second column of its statement is the next
+    /// position, a JSON list of texts, or null where there are no new rows.
+    pub stream: Option<Vec<usize>>,
     /// The answer's keys in order.
     pub roots: Vec<(String, Source)>,
 }
@@ -55,7 +61,8 @@ pub fn plan(
 ) -> Result<Plan, GraphqlError> {
     let mutation = kind == OperationKind::Mutation;
     let mut plan = Plan {
-        mutation,
+        kind,
+        stream: None,
         statements: Vec::new(),
         roots: Vec::new(),
     };
@@ -108,6 +115,7 @@ impl<'a> Writer<'a> {
     fn statement(&mut self, sql: String, path: &str) -> Statement {
         self.aliases = 0;
         Statement {
+            source: "default".to_owned(),
             sql,
             params: std::mem::take(&mut self.params),
             path: path.to_owned(),

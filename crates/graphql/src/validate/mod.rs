@@ -6,4 +6,4 @@ mod given;
 mod selection;
 mod variables;
 
-pub use selection::{Selected, resolve};
+pub use selection::{Selected, choose, resolve};

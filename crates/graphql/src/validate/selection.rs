@@ -73,7 +73,7 @@ pub fn resolve(
     Ok((operation.kind, selected))
 }
 
-fn choose<'a>(document: &'a Document, name: Option<&str>) -> Result<&'a Operation, GraphqlError> {
+pub fn choose<'a>(document: &'a Document, name: Option<&str>) -> Result<&'a Operation, GraphqlError> {
     let root = Path::root();
     match (name, document.operations.as_slice()) {
         (None, [only]) => Ok(only),

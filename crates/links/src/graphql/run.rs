@@ -38,7 +38,7 @@ impl Endpoint {
         for last in [false, true] {
             let schema = self.schema(last).await.map_err(|error| unavailable(&error))?;
             let plan = schema.plan(request, session)?;
-            if plan.mutation && !writes {
+            if plan.kind == ::graphql::Kind::Mutation && !writes {
                 return Err(GraphqlError::new(
                     "validation-failed",
                     "$",
@@ -84,7 +84,7 @@ impl Endpoint {
         let mut rows = Vec::with_capacity(plan.statements.len());
         if !plan.statements.is_empty() {
             let mut client = self.pool.client().await.map_err(|error| unavailable(&error))?;
-            if plan.mutation {
+            if plan.kind == ::graphql::Kind::Mutation {
                 let failed = |error| unavailable(&translate("a mutation", error));
                 let transaction = client.transaction().await.map_err(failed)?;
                 for statement in &plan.statements {
