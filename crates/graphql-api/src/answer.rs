@@ -4,7 +4,7 @@
 use crate::{engine::Engine, state::State};
 use foundation::Error;
 use graphql::{GraphqlError, Kind, Plan, PostgresFailure, Request, Session, Source, Statement};
-use postgres_chassis::{Pool, translate};
+use postgres_chassis::{Client, Pool, translate};
 use tokio_postgres::{
     GenericClient, Row,
     types::{ToSql, Type},
@@ -24,65 +24,136 @@ impl Engine {
 }
 
 pub async fn run(state: &State, plan: &Plan) -> Result<String, GraphqlError> {
-    if plan.statements.is_empty() {
-        return Ok(spliced(plan, &|_, _| "null".to_owned()));
+    let mut cells: Cells = Vec::with_capacity(plan.statements.len());
+    if plan.kind == Kind::Mutation {
+        change(state, plan, &mut cells).await?;
+    } else {
+        for statement in &plan.statements {
+            let client = pool(state, &statement.source)?.client().await;
+            let client = client.map_err(|error| unavailable(&error))?;
+            cells.push(read(&**client, statement).await?);
+        }
     }
-    let mut client = pool(state)?.client().await.map_err(|error| unavailable(&error))?;
-    if plan.kind != Kind::Mutation {
-        return run_in(&**client, plan).await;
+    Ok(spliced(plan, &|statement, column| shown(&cells, statement, column)))
+}
+
+/// The text of each statement's columns.
+type Cells = Vec<Vec<Option<String>>>;
+
+fn shown(cells: &Cells, statement: usize, column: usize) -> String {
+    cells[statement][column].clone().unwrap_or_else(|| "null".to_owned())
+}
+
+fn texts(row: &Row) -> Vec<Option<String>> {
+    (0..row.len()).map(|column| row.get(column)).collect()
+}
+
+/// One transaction for each source, committed when all statements are done.
+async fn change(state: &State, plan: &Plan, cells: &mut Cells) -> Result<(), GraphqlError> {
+    let mut open: Vec<(&str, Client)> = Vec::new();
+    for statement in &plan.statements {
+        if !open.iter().any(|(source, _)| *source == statement.source) {
+            let client = pool(state, &statement.source)?.client().await;
+            open.push((&statement.source, client.map_err(|error| unavailable(&error))?));
+        }
     }
     let failed = |error| unavailable(&translate("a mutation", error));
-    let transaction = client.transaction().await.map_err(failed)?;
-    let text = run_in(&*transaction, plan).await?;
-    transaction.commit().await.map_err(|error| told(&error, "$", true))?;
-    Ok(text)
+    let mut transactions = Vec::with_capacity(open.len());
+    for (source, client) in &mut open {
+        transactions.push((*source, client.transaction().await.map_err(failed)?));
+    }
+    for statement in &plan.statements {
+        let Some((_, transaction)) = transactions.iter().find(|(source, _)| *source == statement.source) else {
+            continue;
+        };
+        let done = write(&**transaction, statement, cells).await?;
+        cells.push(done);
+    }
+    for (_, transaction) in transactions {
+        transaction.commit().await.map_err(|error| told(&error, "$", true))?;
+    }
+    Ok(())
 }
 
 /// Where a mutation belongs to a transaction that is already there.
 pub async fn run_in(client: &impl GenericClient, plan: &Plan) -> Result<String, GraphqlError> {
-    let mut rows = Vec::with_capacity(plan.statements.len());
+    let mut cells: Cells = Vec::with_capacity(plan.statements.len());
     for statement in &plan.statements {
-        rows.push(match plan.kind {
-            Kind::Mutation => changed(client, statement).await?,
-            _ => {
-                let row = client.query_typed_one(&statement.sql, &typed(statement)).await;
-                row.map_err(|error| told(&error, &statement.path, false))?
-            }
-        });
+        let row = match plan.kind {
+            Kind::Mutation => write(client, statement, &cells).await?,
+            _ => read(client, statement).await?,
+        };
+        cells.push(row);
     }
-    let cell = |statement: usize, column: usize| {
-        rows[statement]
-            .get::<_, Option<&str>>(column)
-            .unwrap_or("null")
-            .to_owned()
-    };
-    Ok(spliced(plan, &cell))
+    Ok(spliced(plan, &|statement, column| shown(&cells, statement, column)))
 }
 
-fn pool(state: &State) -> Result<&Pool, GraphqlError> {
-    let found = state.sources.get("default").map(|connected| &connected.pool);
-    found.ok_or_else(|| GraphqlError::new("unexpected", "$", "there is no database of the source \"default\""))
+fn pool<'s>(state: &'s State, source: &str) -> Result<&'s Pool, GraphqlError> {
+    let found = state.sources.get(source).map(|connected| &connected.pool);
+    found.ok_or_else(|| {
+        GraphqlError::new(
+            "unexpected",
+            "$",
+            format!("there is no database of the source \"{source}\""),
+        )
+    })
 }
 
-async fn changed(client: &impl GenericClient, statement: &Statement) -> Result<Row, GraphqlError> {
-    let row = client.query_typed_one(&statement.sql, &typed(statement)).await;
+async fn read(client: &impl GenericClient, statement: &Statement) -> Result<Vec<Option<String>>, GraphqlError> {
+    let row = client.query_typed_one(&statement.sql, &typed(&statement.params)).await;
+    row.map(|row| texts(&row))
+        .map_err(|error| told(&error, &statement.path, false))
+}
+
+async fn write(
+    client: &impl GenericClient,
+    statement: &Statement,
+    earlier: &Cells,
+) -> Result<Vec<Option<String>>, GraphqlError> {
+    let mut params = statement.params.clone();
+    for feed in &statement.feeds {
+        params[feed.param].clone_from(&earlier[feed.statement][feed.column]);
+    }
+    let row = client.query_typed_one(&statement.sql, &typed(&params)).await;
     let row = row.map_err(|error| told(&error, &statement.path, true))?;
-    if row.get::<_, Option<&str>>(1) != Some("true") {
-        let message = "check constraint of an insert/update permission has failed";
-        return Err(GraphqlError::new("permission-error", statement.path.as_str(), message));
+    match row.get::<_, Option<&str>>(1) {
+        Some("true") => Ok(texts(&row)),
+        Some(wrong) if wrong.starts_with('{') => Err(refused(wrong, &statement.path)),
+        _ => {
+            let message = "check constraint of an insert/update permission has failed";
+            Err(GraphqlError::new("permission-error", statement.path.as_str(), message))
+        }
     }
-    Ok(row)
 }
 
-fn typed(statement: &Statement) -> Vec<(&(dyn ToSql + Sync), Type)> {
-    let params = statement.params.iter();
-    params.map(|param| (param as &(dyn ToSql + Sync), Type::TEXT)).collect()
+/// A statement's own words for what is wrong: `{"message", "path"}`.
+fn refused(wrong: &str, path: &str) -> GraphqlError {
+    let told: serde_json::Value = serde_json::from_str(wrong).unwrap_or_default();
+    let text = |key: &str| told[key].as_str().map(str::to_owned);
+    GraphqlError::new(
+        "unexpected",
+        text("path").unwrap_or_else(|| path.to_owned()),
+        text("message").unwrap_or_default(),
+    )
+}
+
+fn typed(params: &[Option<String>]) -> Vec<(&(dyn ToSql + Sync), Type)> {
+    params
+        .iter()
+        .map(|param| (param as &(dyn ToSql + Sync), Type::TEXT))
+        .collect()
 }
 
 /// The cells' text under the keys of the roots.
 pub fn spliced(plan: &Plan, cell: &dyn Fn(usize, usize) -> String) -> String {
-    let mut text = String::from("{");
-    for (place, (key, source)) in plan.roots.iter().enumerate() {
+    let mut text = String::new();
+    splice(&plan.roots, cell, &mut text);
+    text
+}
+
+fn splice(roots: &[(String, Source)], cell: &dyn Fn(usize, usize) -> String, text: &mut String) {
+    text.push('{');
+    for (place, (key, source)) in roots.iter().enumerate() {
         if place > 0 {
             text.push(',');
         }
@@ -95,10 +166,10 @@ pub fn spliced(plan: &Plan, cell: &dyn Fn(usize, usize) -> String) -> String {
                 let cells: Vec<String> = statements.iter().map(|statement| cell(*statement, 0)).collect();
                 text.push_str(&format!("[{}]", cells.join(",")));
             }
+            Source::Object(inner) => splice(inner, cell, text),
         }
     }
     text.push('}');
-    text
 }
 
 pub fn told(error: &tokio_postgres::Error, path: &str, in_mutation: bool) -> GraphqlError {

@@ -13,11 +13,13 @@ pub const CHANNEL: &str = "portico_graphql_metadata";
 
 pub struct CatalogStore {
     pool: Pool,
+    /// `hdb_catalog`, or a service's own.
+    schema: &'static str,
 }
 
 impl CatalogStore {
-    pub fn new(pool: Pool) -> Self {
-        CatalogStore { pool }
+    pub fn new(pool: Pool, schema: &'static str) -> Self {
+        CatalogStore { pool, schema }
     }
 
     pub fn pool(&self) -> &Pool {
@@ -28,26 +30,27 @@ impl CatalogStore {
     pub async fn prepare(&self) -> Result<()> {
         let client = self.pool.client().await?;
         let known = client
-            .query_one("select to_regclass('hdb_catalog.hdb_metadata') is not null", &[])
+            .query_one("select to_regclass($1 || '.hdb_metadata') is not null", &[&self.schema])
             .await
             .map_err(|error| translate("looking for hdb_catalog", error))?;
         if known.get(0) {
             return Ok(());
         }
+        let schema = self.schema;
         client
             .batch_execute(&format!(
                 "begin;
                  select pg_advisory_xact_lock(7306354);
-                 create schema if not exists hdb_catalog;
-                 create table if not exists hdb_catalog.hdb_version (
+                 create schema if not exists {schema};
+                 create table if not exists {schema}.hdb_version (
                      hasura_uuid uuid primary key default gen_random_uuid(), version text not null,
                      upgraded_on timestamptz not null, cli_state jsonb not null default '{{}}',
                      console_state jsonb not null default '{{}}', ee_client_id text, ee_client_secret text);
                  create unique index if not exists hdb_version_one_row
-                     on hdb_catalog.hdb_version ((version is not null));
-                 insert into hdb_catalog.hdb_version (version, upgraded_on)
+                     on {schema}.hdb_version ((version is not null));
+                 insert into {schema}.hdb_version (version, upgraded_on)
                      values ('{CATALOG_VERSION}', now()) on conflict do nothing;
-                 create table if not exists hdb_catalog.hdb_metadata (
+                 create table if not exists {schema}.hdb_metadata (
                      id integer primary key, metadata json not null,
                      resource_version integer not null default 1 unique);
                  commit"
@@ -56,18 +59,21 @@ impl CatalogStore {
             .map_err(|error| translate("making hdb_catalog", error))
     }
 
-    /// The document and its version; an empty one where none was saved.
-    pub async fn load(&self) -> Result<(Metadata, i32)> {
+    /// The document and its version; `initial` where none was saved.
+    pub async fn load(&self, initial: &Metadata) -> Result<(Metadata, i32)> {
         let client = self.pool.client().await?;
         let row = client
             .query_opt(
-                "select metadata::text, resource_version from hdb_catalog.hdb_metadata where id = 1",
+                &format!(
+                    "select metadata::text, resource_version from {}.hdb_metadata where id = 1",
+                    self.schema
+                ),
                 &[],
             )
             .await
             .map_err(|error| translate("reading metadata", error))?;
         let Some(row) = row else {
-            return Ok((Metadata::default(), 0));
+            return Ok((initial.clone(), 0));
         };
         let metadata = serde_json::from_str(row.get(0)).map_err(|error| {
             let message = format!("hdb_catalog.hdb_metadata holds no metadata of version 3: {error}");
@@ -90,11 +96,15 @@ impl CatalogStore {
         let written = saving
             .client
             .query_opt(
-                "insert into hdb_catalog.hdb_metadata as known (id, metadata, resource_version)
-                     values (1, $1::text::json, $2::int4 + 1)
-                 on conflict (id) do update set metadata = excluded.metadata, resource_version = excluded.resource_version
-                     where known.resource_version = $2
-                 returning resource_version",
+                &format!(
+                    "insert into {}.hdb_metadata as known (id, metadata, resource_version)
+                         values (1, $1::text::json, $2::int4 + 1)
+                     on conflict (id) do update
+                         set metadata = excluded.metadata, resource_version = excluded.resource_version
+                         where known.resource_version = $2
+                     returning resource_version",
+                    self.schema
+                ),
                 &[&text, &from],
             )
             .await
@@ -115,7 +125,7 @@ impl CatalogStore {
     pub async fn tool_state(&self, tool: &str) -> Result<Value> {
         let column = column(tool)?;
         let client = self.pool.client().await?;
-        let statement = format!("select {column}, hasura_uuid::text from hdb_catalog.hdb_version");
+        let statement = format!("select {column}, hasura_uuid::text from {}.hdb_version", self.schema);
         let row = client
             .query_one(&statement, &[])
             .await
@@ -124,7 +134,7 @@ impl CatalogStore {
     }
 
     pub async fn set_tool_state(&self, tool: &str, state: &Value) -> Result<()> {
-        let statement = format!("update hdb_catalog.hdb_version set {} = $1", column(tool)?);
+        let statement = format!("update {}.hdb_version set {} = $1", self.schema, column(tool)?);
         let client = self.pool.client().await?;
         client
             .execute(&statement, &[state])

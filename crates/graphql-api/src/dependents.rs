@@ -8,7 +8,7 @@ use serde_json::Value;
 
 /// # Errors
 /// `dependency-error`, with every dependent named.
-pub fn settle(draft: &mut Draft<'_>, before: &[Inconsistency], cascade: bool) -> Result<(), Refusal> {
+pub async fn settle(draft: &mut Draft<'_>, before: &[Inconsistency], cascade: bool) -> Result<(), Refusal> {
     loop {
         let wrong = draft.newly_wrong(before);
         if wrong.is_empty() {
@@ -32,7 +32,7 @@ pub fn settle(draft: &mut Draft<'_>, before: &[Inconsistency], cascade: bool) ->
         for object in &objects {
             draft.metadata.remove(object);
         }
-        draft.rebuild();
+        draft.rebuild().await?;
     }
 }
 

@@ -6,11 +6,12 @@ use crate::{
     commands,
     engine::Engine,
     refusal::Refusal,
+    sources::{self, Connected},
     state::{self, State},
 };
 use foundation::Result;
 use graphql::{Catalog, Inconsistency, Schema};
-use metadata::Metadata;
+use metadata::{Metadata, Source};
 use postgres_chassis::translate;
 use std::{
     collections::{BTreeMap, HashMap},
@@ -24,6 +25,7 @@ pub struct Draft<'a> {
     pub catalogs: BTreeMap<String, Arc<Catalog>>,
     pub schema: Arc<Schema>,
     pub inconsistent: Vec<Inconsistency>,
+    connected: HashMap<String, Connected>,
     /// Transactions by source. Dropped without a commit, the connection closes and the work is undone.
     open: HashMap<String, deadpool_postgres::ClientWrapper>,
     plain: Option<Arc<Schema>>,
@@ -40,6 +42,7 @@ impl<'a> Draft<'a> {
             catalogs: base.catalogs.clone(),
             schema: base.schema.clone(),
             inconsistent: base.inconsistent.clone(),
+            connected: base.sources.clone(),
             base,
             open: HashMap::new(),
             plain: None,
@@ -50,7 +53,7 @@ impl<'a> Draft<'a> {
     /// A source's transaction, begun when first asked for.
     pub async fn transaction(&mut self, source: &str) -> Result<&mut deadpool_postgres::ClientWrapper, Refusal> {
         if !self.open.contains_key(source) {
-            let Some(connected) = self.base.sources.get(source) else {
+            let Some(connected) = self.connected.get(source) else {
                 let message = format!("source with name \"{source}\" does not exist");
                 return Err(Refusal::new("not-exists", "$.args", message));
             };
@@ -65,15 +68,70 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// The engine's view after a change of metadata or catalogues.
-    pub fn rebuild(&mut self) {
+    /// The engine's view after a change of metadata or catalogues. Sources and enumerations that are new are read.
+    pub async fn rebuild(&mut self) -> Result<(), Refusal> {
         self.changed = true;
         self.plain = None;
+        let unreachable = self.read_what_is_new().await?;
         let (schema, mut inconsistent) = state::schema(&self.engine.settings, &self.catalogs, &self.metadata);
-        let unreachable = self.inconsistent.iter().filter(|one| one.kind == "source").cloned();
-        inconsistent.splice(0..0, unreachable.collect::<Vec<_>>());
+        inconsistent.splice(0..0, unreachable);
         self.schema = schema;
         self.inconsistent = inconsistent;
+        Ok(())
+    }
+
+    async fn read_what_is_new(&mut self) -> Result<Vec<Inconsistency>, Refusal> {
+        let mut unreachable = Vec::new();
+        let sources = self.metadata.sources.clone();
+        let is_there = |name: &String| sources.iter().any(|source| source.name == *name);
+        self.catalogs.retain(|name, _| is_there(name));
+        self.connected.retain(|name, _| is_there(name));
+        for source in &sources {
+            let same = |connected: &&Connected| connected.configuration == source.configuration;
+            if self.connected.get(&source.name).filter(same).is_none() {
+                let settings = &self.engine.settings;
+                self.catalogs.remove(&source.name);
+                match sources::connect(source, settings) {
+                    Ok(connected) => drop(self.connected.insert(source.name.clone(), connected)),
+                    Err(error) => {
+                        self.connected.remove(&source.name);
+                        unreachable.push(state::disconnected(&source.name, &error));
+                        continue;
+                    }
+                }
+            }
+            if let Err(error) = self.read_source(source).await {
+                unreachable.push(state::disconnected(&source.name, &error));
+            }
+        }
+        Ok(unreachable)
+    }
+
+    async fn read_source(&mut self, source: &Source) -> Result<()> {
+        match self.catalogs.get(&source.name) {
+            None => {
+                let catalog = match (self.open.get(&source.name), self.connected.get(&source.name)) {
+                    (Some(client), _) => state::introspect(&**client, source).await?,
+                    (None, Some(connected)) => state::read_catalog(connected, source).await?,
+                    (None, None) => return Ok(()),
+                };
+                self.catalogs.insert(source.name.clone(), catalog);
+            }
+            Some(catalog) if !state::has_enumerations(source, catalog) => {
+                let mut catalog = (**catalog).clone();
+                match (self.open.get(&source.name), self.connected.get(&source.name)) {
+                    (Some(client), _) => state::read_enumerations(&**client, source, &mut catalog).await?,
+                    (None, Some(connected)) => {
+                        let client = connected.pool.client().await?;
+                        state::read_enumerations(&**client, source, &mut catalog).await?;
+                    }
+                    (None, None) => {}
+                }
+                self.catalogs.insert(source.name.clone(), Arc::new(catalog));
+            }
+            Some(_) => {}
+        }
+        Ok(())
     }
 
     /// A schema in which everything has its name in the database.
@@ -103,7 +161,7 @@ impl<'a> Draft<'a> {
             true => None,
             false => Some(store.save(&self.metadata, self.base.resource_version).await?),
         };
-        for (source, client) in self.open.drain() {
+        for (source, client) in std::mem::take(&mut self.open) {
             let done = client.batch_execute("commit").await;
             done.map_err(|error| {
                 let message = error
@@ -122,31 +180,15 @@ impl<'a> Draft<'a> {
             version += 1;
         }
         if self.changed {
-            self.publish(version).await;
+            self.engine.set(State {
+                metadata: Arc::new(self.metadata),
+                resource_version: version,
+                sources: self.connected,
+                catalogs: self.catalogs,
+                schema: self.schema,
+                inconsistent: self.inconsistent,
+            });
         }
         Ok(())
-    }
-
-    /// New sources are connected and read here.
-    async fn publish(self, resource_version: i32) {
-        let configured = |state: &State| {
-            let sources = state.metadata.sources.iter();
-            sources
-                .map(|source| (source.name.clone(), source.configuration.clone()))
-                .collect::<Vec<_>>()
-        };
-        let mut known = (*self.base).clone();
-        known.catalogs = self.catalogs;
-        known.metadata = Arc::new(self.metadata);
-        known.resource_version = resource_version;
-        if configured(&known) == configured(&self.base) {
-            known.schema = self.schema;
-            known.inconsistent = self.inconsistent;
-            self.engine.set(known);
-            return;
-        }
-        let metadata = (*known.metadata).clone();
-        let made = State::build(&self.engine.settings, metadata, resource_version, Some(&known), false).await;
-        self.engine.set(made);
     }
 }

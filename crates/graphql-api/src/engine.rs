@@ -37,7 +37,7 @@ impl Engine {
     /// The metadata database cannot be used.
     pub async fn open(settings: Settings, store: CatalogStore, client: Client) -> Result<Arc<Engine>> {
         store.prepare().await?;
-        let (mut metadata, mut version) = store.load().await?;
+        let (mut metadata, mut version) = store.load(&settings.initial).await?;
         if add_default(&settings, &mut metadata) {
             let saving = store.save(&metadata, version).await?;
             saving.commit().await?;
@@ -86,7 +86,7 @@ impl Engine {
     /// Reads metadata and databases again.
     pub async fn reload(&self, fresh: bool) -> Result<()> {
         let _changing = self.changing.lock().await;
-        let (metadata, version) = self.store.load().await?;
+        let (metadata, version) = self.store.load(&self.settings.initial).await?;
         let known = self.state();
         self.set(State::build(&self.settings, metadata, version, Some(&known), fresh).await);
         Ok(())
@@ -137,7 +137,7 @@ impl Engine {
     }
 
     async fn catch_up(&self) -> Result<()> {
-        let (_, version) = self.store.load().await?;
+        let (_, version) = self.store.load(&self.settings.initial).await?;
         match version == self.state().resource_version {
             true => Ok(()),
             false => self.reload(false).await,

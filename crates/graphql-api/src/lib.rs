@@ -21,16 +21,23 @@ pub use engine::Engine;
 
 use foundation::Result;
 use futures_util::future::BoxFuture;
+pub use graphql::Options;
 use http_chassis::auth::Verifier;
-use postgres_chassis::{DatabaseUrl, Pool, PoolSize};
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use metadata::Metadata;
+use postgres_chassis::Pool;
+use std::{collections::BTreeMap, sync::Arc};
 use telemetry::client::Client;
 use tokio_util::sync::CancellationToken;
 
 #[derive(Clone)]
 pub struct Settings {
-    /// Where metadata is kept.
-    pub metadata_database: DatabaseUrl,
+    /// Where metadata is kept: the database, and the schema in it.
+    pub metadata_pool: Pool,
+    pub metadata_schema: &'static str,
+    /// What there is before any metadata was saved.
+    pub initial: Metadata,
+    /// The database of source `default`, where its configuration names none.
+    pub own_pool: Option<Pool>,
     /// The variable that names the database of source `default`, if there is one from the start.
     pub default_source: Option<String>,
     /// What metadata may read with `from_env`.
@@ -40,27 +47,24 @@ pub struct Settings {
     pub auth: auth::Settings,
     /// Where the platform's own tokens are accepted.
     pub verifier: Option<Arc<Verifier>>,
-    /// `bigint`, `numeric`, `float8` as JSON text.
-    pub stringify_numerics: bool,
-    /// Without it functions need permissions of their own.
-    pub infer_function_permissions: bool,
+    pub options: Options,
 }
 
 /// # Errors
 /// The metadata database cannot be used.
 pub async fn open(settings: Settings, client: Client) -> Result<Arc<Engine>> {
-    let size = PoolSize {
-        connections: 4,
-        wait: Duration::from_secs(10),
-        statement_timeout: Duration::from_secs(30),
-    };
-    let pool = Pool::open(&settings.metadata_database, "portico graphql metadata", size)?;
-    Engine::open(settings, catalog_store::CatalogStore::new(pool), client).await
+    let store = catalog_store::CatalogStore::new(settings.metadata_pool.clone(), settings.metadata_schema);
+    Engine::open(settings, store, client).await
 }
 
 /// Hasura's paths, as they are.
 pub fn router(engine: Arc<Engine>) -> axum::Router {
     endpoints::router(engine)
+}
+
+/// `/graphql`, for those who need no version in it.
+pub fn short_path(engine: Arc<Engine>) -> axum::Router {
+    endpoints::short_path(engine)
 }
 
 /// What keeps copies on the same metadata; runs until `stop`.

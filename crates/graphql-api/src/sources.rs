@@ -1,5 +1,6 @@
 //! The databases metadata names: where their URL comes from, and a pool each.
 
+use crate::Settings;
 use foundation::{Error, Kind, Result};
 use metadata::Source;
 use postgres_chassis::{DatabaseUrl, Pool, PoolSize};
@@ -16,19 +17,26 @@ pub struct Connected {
 
 /// # Errors
 /// The configuration names no URL, an environment variable that is not set, or a URL that is none.
-pub fn connect(source: &Source, environment: &BTreeMap<String, String>, connections: usize) -> Result<Connected> {
+pub fn connect(source: &Source, settings: &Settings) -> Result<Connected> {
+    let (environment, connections) = (&settings.environment, settings.connections);
     let info = &source.configuration["connection_info"];
+    if let Some(pool) = settings.own_pool.as_ref().filter(|_| source.name == "default") {
+        return Ok(Connected {
+            configuration: source.configuration.clone(),
+            pool: pool.clone(),
+        });
+    }
     let wrong = |message: String| Error::new(Kind::Invalid, "SOURCE_CONFIGURATION", message);
     let url = database_url(&info["database_url"], environment).map_err(wrong)?;
     let url = DatabaseUrl::parse(&url)
         .map_err(|message| wrong(format!("the database_url of source \"{}\" {message}", source.name)))?;
-    let settings = &info["pool_settings"];
-    let most = settings["max_connections"]
+    let asked = &info["pool_settings"];
+    let most = asked["max_connections"]
         .as_u64()
         .and_then(|most| usize::try_from(most).ok());
     let size = PoolSize {
         connections: most.unwrap_or(connections).clamp(1, 500),
-        wait: Duration::from_secs(settings["pool_timeout"].as_u64().unwrap_or(10)),
+        wait: Duration::from_secs(asked["pool_timeout"].as_u64().unwrap_or(10)),
         // Hasura sets none; an operator does by ALTER ROLE.
         statement_timeout: Duration::ZERO,
     };

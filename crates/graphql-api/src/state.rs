@@ -6,7 +6,7 @@ use crate::{
 };
 use foundation::{Error, Result};
 use graphql::{Catalog, INTROSPECTION_SQL, Inconsistency, Schema};
-use metadata::Metadata;
+use metadata::{Metadata, Source};
 use postgres_chassis::translate;
 use serde_json::{Value, json};
 use std::{
@@ -43,7 +43,7 @@ impl State {
             let same = before.filter(|connected| connected.configuration == source.configuration);
             let connected = match same {
                 Some(connected) => Ok(connected.clone()),
-                None => sources::connect(source, &settings.environment, settings.connections),
+                None => sources::connect(source, settings),
             };
             let connected = match connected {
                 Ok(connected) => connected,
@@ -55,7 +55,7 @@ impl State {
             let read = same.and_then(|_| known?.catalogs.get(&source.name)).filter(|_| !fresh);
             let catalog = match read {
                 Some(catalog) => Ok(catalog.clone()),
-                None => read_catalog(&connected).await,
+                None => read_catalog(&connected, source).await,
             };
             sources.insert(source.name.clone(), connected);
             match catalog {
@@ -78,31 +78,59 @@ impl State {
 
 /// Sources that were not read take no part.
 pub fn schema(
-    _settings: &Settings,
+    settings: &Settings,
     catalogs: &BTreeMap<String, Arc<Catalog>>,
     metadata: &Metadata,
 ) -> (Arc<Schema>, Vec<Inconsistency>) {
-    let empty = Catalog { tables: Vec::new() };
-    let catalog = catalogs.get("default").map_or(&empty, |catalog| catalog);
-    let (schema, inconsistent) = Schema::build(catalog, metadata);
+    let read: Vec<(String, &Catalog)> = catalogs
+        .iter()
+        .map(|(name, catalog)| (name.clone(), &**catalog))
+        .collect();
+    let (schema, inconsistent) = Schema::build(&read, metadata, &settings.options);
     (Arc::new(schema), inconsistent)
 }
 
-async fn read_catalog(connected: &Connected) -> Result<Arc<Catalog>> {
+pub async fn read_catalog(connected: &Connected, source: &Source) -> Result<Arc<Catalog>> {
     let client = connected.pool.client().await?;
-    introspect(&**client).await
+    introspect(&**client, source).await
 }
 
 /// What the database looks like to `client`, inside its transaction.
-pub async fn introspect(client: &impl GenericClient) -> Result<Arc<Catalog>> {
+pub async fn introspect(client: &impl GenericClient, source: &Source) -> Result<Arc<Catalog>> {
     let row = client.query_one(INTROSPECTION_SQL, &[]).await;
     let row = row.map_err(|error| translate("reading the catalogue", error))?;
-    Catalog::from_json(row.get::<_, &str>(0).as_bytes())
-        .map(Arc::new)
-        .map_err(|error| Error::internal("reading the catalogue", error))
+    let mut catalog = Catalog::from_json(row.get::<_, &str>(0).as_bytes())
+        .map_err(|error| Error::internal("reading the catalogue", error))?;
+    read_enumerations(client, source, &mut catalog).await?;
+    Ok(Arc::new(catalog))
 }
 
-fn disconnected(source: &str, error: &Error) -> Inconsistency {
+/// The rows of tables that the metadata uses as enumerations. One that cannot be read has none, which the engine refuses.
+pub async fn read_enumerations(client: &impl GenericClient, source: &Source, catalog: &mut Catalog) -> Result<()> {
+    for entry in source.tables.iter().filter(|entry| entry.is_enum) {
+        let (schema, name) = (&entry.table.schema, &entry.table.name);
+        let Some(sql) = catalog.enum_values_sql(schema, name) else {
+            continue;
+        };
+        let rows = client.query(&sql, &[]).await;
+        let rows = rows.map_err(|error| translate("reading an enumeration's values", error))?;
+        let values = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
+        catalog.enums.insert((schema.clone(), name.clone()), values);
+    }
+    Ok(())
+}
+
+/// Whether every enumeration of the metadata was read.
+pub fn has_enumerations(source: &Source, catalog: &Catalog) -> bool {
+    let mut listed = source.tables.iter().filter(|entry| entry.is_enum);
+    listed.all(|entry| {
+        catalog
+            .enums
+            .contains_key(&(entry.table.schema.clone(), entry.table.name.clone()))
+    })
+}
+
+pub fn disconnected(source: &str, error: &Error) -> Inconsistency {
     tracing::warn!(source, code = error.code, cause = %error.chain(), "a source cannot be used");
     Inconsistency {
         kind: "source",

@@ -17,7 +17,7 @@ pub use catalog::{Catalog, INTROSPECTION_SQL, Key as CatalogKey};
 pub use errors::{GraphqlError, PostgresFailure, from_postgres};
 pub use metadata::Metadata;
 pub use model::Inconsistency;
-pub use plan::{Plan, Source, Statement};
+pub use plan::{Feed, Plan, Source, Statement};
 pub use syntax::OperationKind as Kind;
 
 use model::Model;
@@ -48,9 +48,38 @@ pub struct Schema {
     roles: RwLock<HashMap<(String, bool), Arc<RoleSchema>>>,
 }
 
+/// What is set for the whole engine.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// `bigint`, `numeric` and `float8` are JSON text.
+    pub stringify_numerics: bool,
+    /// Who may read a table may call the functions that return its rows.
+    pub infer_function_permissions: bool,
+    /// Naming conventions other than Hasura's own may be asked for.
+    pub conventions: bool,
+    /// The one for sources that ask for none.
+    pub naming_convention: Option<String>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            stringify_numerics: false,
+            infer_function_permissions: true,
+            conventions: false,
+            naming_convention: None,
+        }
+    }
+}
+
 impl Schema {
-    pub fn build(catalog: &Catalog, metadata: &Metadata) -> (Self, Vec<Inconsistency>) {
-        let (model, wrong) = Model::resolve(catalog, metadata);
+    /// Sources without a catalogue take no part.
+    pub fn build(
+        catalogs: &[(String, &Catalog)],
+        metadata: &Metadata,
+        options: &Options,
+    ) -> (Self, Vec<Inconsistency>) {
+        let (model, wrong) = Model::resolve(catalogs, metadata, options);
         (
             Schema {
                 model,
@@ -90,13 +119,7 @@ impl Schema {
         }
         let made = Arc::new(RoleSchema::build(&self.model, role, backend));
         // A role nobody wrote down is not remembered: callers could name any number of them.
-        if role == "admin"
-            || self
-                .model
-                .tables
-                .iter()
-                .any(|table| table.permissions.contains_key(role))
-        {
+        if self.model.knows_role(role) {
             self.roles
                 .write()
                 .unwrap_or_else(PoisonError::into_inner)
@@ -118,8 +141,8 @@ mod tests {
 
     fn schema() -> Schema {
         let column = |name: &str, ty: &str| {
-            json!({"name": name, "type": ty, "sql_type": ty, "is_array": false, "nullable": true,
-                "has_default": false, "generated": false, "comment": null})
+            json!({"name": name, "type": {"name": ty, "is_array": false, "kind": "b", "sql": ty, "table": null},
+                "nullable": true, "has_default": false, "generated": false, "comment": null})
         };
         let catalog = json!({"tables": [{
             "schema": "public", "name": "note", "kind": "r", "comment": null,
@@ -136,7 +159,9 @@ mod tests {
                 "columns": ["id"], "filter": {"owner": {"_eq": "X-Hasura-User-Id"}}, "limit": 5}}],
         }]}]});
         let catalog = Catalog::from_json(catalog.to_string().as_bytes()).expect("a catalogue");
-        let (schema, wrong) = Schema::build(&catalog, &serde_json::from_value(metadata).expect("metadata"));
+        let metadata = serde_json::from_value(metadata).expect("metadata");
+        let catalogs = [("default".to_owned(), &catalog)];
+        let (schema, wrong) = Schema::build(&catalogs, &metadata, &Options::default());
         assert_eq!(wrong, []);
         schema
     }

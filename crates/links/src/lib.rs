@@ -2,10 +2,10 @@
 
 mod clicks;
 mod error;
-pub mod graphql;
 mod migrations;
 mod redirect;
 mod routes;
+mod shipped;
 
 pub use migrations::MIGRATIONS;
 
@@ -13,8 +13,8 @@ use foundation::Result;
 use futures_util::future::BoxFuture;
 use http_chassis::auth::Verifier;
 use postgres_chassis::Pool;
-use std::{path::PathBuf, sync::Arc};
-use telemetry::metrics::Metrics;
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use telemetry::{client::Client, metrics::Metrics};
 use tokio_util::sync::CancellationToken;
 
 pub struct Settings {
@@ -22,7 +22,8 @@ pub struct Settings {
     pub click_directory: PathBuf,
     /// Hosts on which `/{slug}` redirects.
     pub short_domains: Vec<String>,
-    pub graphql: graphql::Settings,
+    pub graphql: graphql_api::auth::Settings,
+    pub options: graphql_api::Options,
 }
 
 /// The open service; cheap to clone.
@@ -34,7 +35,7 @@ pub struct Inner {
     lookup: Arc<redirect::Lookup>,
     clicks: Arc<clicks::Clicks>,
     short_domains: Vec<String>,
-    graphql: graphql::Settings,
+    graphql: Arc<graphql_api::Engine>,
 }
 
 impl std::ops::Deref for Links {
@@ -46,13 +47,31 @@ impl std::ops::Deref for Links {
 }
 
 /// # Errors
-/// The click directory cannot be used.
-pub fn open(settings: Settings, pool: Pool, metrics: &Metrics) -> Result<Links> {
+/// The click directory or the database cannot be used.
+pub async fn open(
+    settings: Settings,
+    pool: Pool,
+    verifier: Arc<Verifier>,
+    client: Client,
+    metrics: &Metrics,
+) -> Result<Links> {
+    let graphql = graphql_api::Settings {
+        metadata_pool: pool.clone(),
+        metadata_schema: MIGRATIONS.schema,
+        initial: shipped::metadata()?,
+        own_pool: Some(pool.clone()),
+        default_source: None,
+        environment: BTreeMap::new(),
+        connections: 10,
+        auth: settings.graphql,
+        verifier: Some(verifier),
+        options: settings.options,
+    };
     Ok(Links(Arc::new(Inner {
         lookup: Arc::new(redirect::Lookup::new(pool.clone())),
         clicks: Arc::new(clicks::Clicks::open(&settings.click_directory, metrics)?),
         short_domains: settings.short_domains,
-        graphql: settings.graphql,
+        graphql: graphql_api::open(graphql, client).await?,
         pool,
     })))
 }
@@ -66,9 +85,11 @@ impl Links {
     pub fn tasks(&self, stop: &CancellationToken) -> Vec<(&'static str, BoxFuture<'static, ()>)> {
         let fresh = self.lookup.clone().keep_fresh(self.pool.url().clone(), stop.clone());
         let write = clicks::write_until(self.clicks.clone(), self.pool.clone(), stop.clone());
-        vec![
+        let mut tasks: Vec<(&'static str, BoxFuture<'static, ()>)> = vec![
             ("links notifications", Box::pin(fresh)),
             ("links clicks", Box::pin(write)),
-        ]
+        ];
+        tasks.extend(graphql_api::tasks(&self.graphql, stop));
+        tasks
     }
 }

@@ -93,5 +93,31 @@ pub const MIGRATIONS: Migrations = Migrations {
                     for each row when (old is distinct from new) execute function links.notify_updated();
             ",
         },
+        Migration {
+            name: "0004_graphql",
+            sql: "
+                -- Where the GraphQL engine keeps metadata that was changed, in the tables Hasura v2 keeps it in.
+                create table links.hdb_metadata (
+                    id integer primary key, metadata json not null,
+                    resource_version integer not null default 1 unique);
+                create table links.hdb_version (
+                    hasura_uuid uuid primary key default gen_random_uuid(), version text not null,
+                    upgraded_on timestamptz not null, cli_state jsonb not null default '{}',
+                    console_state jsonb not null default '{}');
+                create unique index hdb_version_one_row on links.hdb_version ((version is not null));
+                insert into links.hdb_version (version, upgraded_on) values ('48', now());
+
+                -- Subscriptions are woken by these; the service's login may not make them itself.
+                create function links.portico_changed() returns trigger language plpgsql as $$
+                begin
+                    perform pg_notify('portico_live', tg_table_schema || '.' || tg_table_name);
+                    return null;
+                end $$;
+                create trigger portico_changed after insert or update or delete or truncate on links.links
+                    for each statement execute function links.portico_changed();
+                create trigger portico_changed after insert or update or delete or truncate on links.clicks
+                    for each statement execute function links.portico_changed();
+            ",
+        },
     ],
 };

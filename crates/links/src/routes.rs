@@ -1,6 +1,6 @@
-//! The route table of links: its own REST paths. GraphQL and Hasura's paths are in `graphql`.
+//! The route table of links: its own REST paths. GraphQL and Hasura's paths are in the crate `graphql-api`.
 
-use crate::{Links, graphql, redirect};
+use crate::{Links, redirect};
 use axum::{Router, extract::State, routing::get};
 use foundation::{Error, Result};
 use http_chassis::{
@@ -13,7 +13,6 @@ use std::sync::Arc;
 use utoipa_axum::routes;
 
 pub fn router(links: Links, verifier: Arc<Verifier>) -> Result<Router> {
-    let endpoint = graphql::Endpoint::new(links.graphql.clone(), links.pool.clone(), verifier.clone());
     let (routes, document) = Routes::new(verifier)
         .add(Access::Public, routes!(redirect::follow))
         .split("Portico links");
@@ -21,8 +20,9 @@ pub fn router(links: Links, verifier: Arc<Verifier>) -> Result<Router> {
     let routes = routes
         .route("/v1/links/health", get(health))
         .route("/{slug}", get(redirect::follow_on_short_domain));
-    let graphql = graphql::router(Arc::new(endpoint));
-    Ok(routes.with_state(links).merge(documents).merge(graphql))
+    let graphql = graphql_api::router(links.graphql.clone()).merge(graphql_api::short_path(links.graphql.clone()));
+    let routes = routes.with_state(links).merge(documents);
+    Ok(routes.nest("/v1/links", graphql))
 }
 
 async fn health(State(links): State<Links>) -> Health {

@@ -10,9 +10,9 @@ use metadata::{
 use serde_json::{Value, json};
 
 /// `None`: no command of the document.
-pub fn apply(draft: &mut Draft<'_>, name: &str, args: &Value) -> Option<Result<Value, Refusal>> {
+pub async fn apply(draft: &mut Draft<'_>, name: &str, args: &Value) -> Option<Result<Value, Refusal>> {
     if commands::bare(name) == "track_tables" || commands::bare(name) == "untrack_tables" {
-        return Some(many(draft, commands::bare(name), args));
+        return Some(many(draft, commands::bare(name), args).await);
     }
     let before = draft.metadata.clone();
     let change = match commands::apply(&mut draft.metadata, name, args)? {
@@ -22,21 +22,23 @@ pub fn apply(draft: &mut Draft<'_>, name: &str, args: &Value) -> Option<Result<V
             return Some(Err(refusal.into()));
         }
     };
-    let judged = settle(draft, &change);
+    let judged = settle(draft, &change).await;
     if judged.is_err() {
         draft.metadata = before;
-        draft.rebuild();
+        if let Err(refusal) = draft.rebuild().await {
+            return Some(Err(refusal));
+        }
     }
     Some(judged.map(|()| success()))
 }
 
 /// Each table's refusal is a warning; the others are done.
-fn many(draft: &mut Draft<'_>, name: &str, args: &Value) -> Result<Value, Refusal> {
+async fn many(draft: &mut Draft<'_>, name: &str, args: &Value) -> Result<Value, Refusal> {
     let single = name.trim_end_matches('s');
     let allow = args["allow_warnings"].as_bool().unwrap_or(true);
     let mut warnings = Vec::new();
     for (place, table) in args["tables"].as_array().into_iter().flatten().enumerate() {
-        if let Some(Err(refusal)) = apply(draft, single, table) {
+        if let Some(Err(refusal)) = Box::pin(apply(draft, single, table)).await {
             if !allow {
                 return Err(refusal.within(&format!("$.args.tables[{place}]")));
             }
@@ -51,15 +53,15 @@ fn many(draft: &mut Draft<'_>, name: &str, args: &Value) -> Result<Value, Refusa
     }
 }
 
-fn settle(draft: &mut Draft<'_>, change: &Change) -> Result<(), Refusal> {
+async fn settle(draft: &mut Draft<'_>, change: &Change) -> Result<(), Refusal> {
     let before = draft.inconsistent.clone();
-    draft.rebuild();
+    draft.rebuild().await?;
     let wrong = draft.newly_wrong(&before);
     if wrong.is_empty() {
         return Ok(());
     }
     if change.drops {
-        return dependents::settle(draft, &before, change.cascade);
+        return dependents::settle(draft, &before, change.cascade).await;
     }
     Err(refuse(&wrong, change.about.as_ref()))
 }

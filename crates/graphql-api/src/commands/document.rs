@@ -9,15 +9,9 @@ pub async fn apply(draft: &mut Draft<'_>, command: &Command<'_>) -> Option<Resul
     Some(match command.name {
         "export_metadata" => Ok(export(draft, command.version)),
         "replace_metadata" => replace(draft, command).await,
-        "clear_metadata" => {
-            clear(draft);
-            Ok(success())
-        }
+        "clear_metadata" => clear(draft).await,
         "get_inconsistent_metadata" => Ok(inconsistent(&draft.inconsistent)),
-        "drop_inconsistent_metadata" => {
-            drop_inconsistent(draft);
-            Ok(success())
-        }
+        "drop_inconsistent_metadata" => drop_inconsistent(draft).await,
         "get_catalog_state" => draft.engine.store.tool_state("cli").await.map_err(Refusal::from),
         "set_catalog_state" => set_catalog_state(draft, command.args).await,
         "dump_internal_state" => {
@@ -47,7 +41,7 @@ fn export(draft: &Draft<'_>, version: u64) -> Value {
 }
 
 pub async fn reload(engine: &Engine) -> Result<Value, Refusal> {
-    let (metadata, version) = engine.store.load().await?;
+    let (metadata, version) = engine.store.load(&engine.settings.initial).await?;
     let known = engine.state();
     let made = crate::state::State::build(&engine.settings, metadata, version, Some(&known), true).await;
     let mut answer = json!({"message": "success", "is_consistent": made.inconsistent.is_empty()});
@@ -59,7 +53,7 @@ pub async fn reload(engine: &Engine) -> Result<Value, Refusal> {
 }
 
 /// The sources' definitions go, except that `default` stays a source.
-fn clear(draft: &mut Draft<'_>) {
+async fn clear(draft: &mut Draft<'_>) -> Result<Value, Refusal> {
     let kept = draft.metadata.source("default").map(|source| Source {
         name: source.name.clone(),
         kind: source.kind.clone(),
@@ -70,24 +64,22 @@ fn clear(draft: &mut Draft<'_>) {
         sources: kept.into_iter().collect(),
         ..Metadata::default()
     };
-    draft.rebuild();
+    draft.rebuild().await?;
+    Ok(success())
 }
 
-fn drop_inconsistent(draft: &mut Draft<'_>) {
+async fn drop_inconsistent(draft: &mut Draft<'_>) -> Result<Value, Refusal> {
     // Taking one away may break another; each round takes at least one.
-    while let [_, ..] = draft.inconsistent.as_slice() {
+    while !draft.inconsistent.is_empty() {
         let objects: Vec<_> = draft.inconsistent.iter().filter_map(dependents::object_of).collect();
-        if objects.is_empty() {
-            return;
-        }
         objects.iter().for_each(|object| draft.metadata.remove(object));
         let left = draft.inconsistent.len();
-        draft.inconsistent.retain(|one| one.kind != "source");
-        draft.rebuild();
-        if draft.inconsistent.len() >= left {
-            return;
+        draft.rebuild().await?;
+        if objects.is_empty() || draft.inconsistent.len() >= left {
+            break;
         }
     }
+    Ok(success())
 }
 
 /// The document itself, or `{"allow_inconsistent_metadata", "metadata"}` in the second version.
@@ -107,8 +99,7 @@ async fn replace(draft: &mut Draft<'_>, command: &Command<'_>) -> Result<Value, 
         return Err(Refusal::new("not-supported", "$.args", message));
     }
     draft.metadata = metadata;
-    read_new_sources(draft).await;
-    draft.rebuild();
+    draft.rebuild().await?;
     if !allow && !draft.inconsistent.is_empty() {
         let mut refusal = Refusal::new("unexpected", "$.args", "cannot continue due to inconsistent metadata");
         refusal.error.internal = Some(Box::new(Value::Array(listed(&draft.inconsistent))));
@@ -160,15 +151,6 @@ fn upgraded(given: &Value, draft: &Draft<'_>) -> Value {
     document.insert("version".to_owned(), json!(3));
     document.insert("sources".to_owned(), json!([source]));
     Value::Object(document)
-}
-
-/// A document may bring databases we do not know yet.
-async fn read_new_sources(draft: &mut Draft<'_>) {
-    let engine = draft.engine;
-    let known = engine.state();
-    let read = crate::state::State::build(&engine.settings, draft.metadata.clone(), 0, Some(&known), false).await;
-    draft.catalogs = read.catalogs;
-    draft.inconsistent = read.inconsistent;
 }
 
 async fn set_catalog_state(draft: &mut Draft<'_>, args: &Value) -> Result<Value, Refusal> {

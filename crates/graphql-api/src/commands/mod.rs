@@ -107,7 +107,7 @@ fn one<'a>(
                 if let Some(answer) = catalogue::apply(draft, name, command.args).await {
                     return answer;
                 }
-                if let Some(answer) = change::apply(draft, name, command.args) {
+                if let Some(answer) = change::apply(draft, name, command.args).await {
                     return answer;
                 }
                 Err(unknown(name))

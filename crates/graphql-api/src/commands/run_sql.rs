@@ -2,9 +2,7 @@
 //! refused while something depends on it.
 
 use super::{Command, admin_only};
-use crate::{
-    dependents, draft::Draft, engine::Engine, identity::Identities, refusal::Refusal, split::statements, state,
-};
+use crate::{dependents, draft::Draft, engine::Engine, identity::Identities, refusal::Refusal, split::statements};
 use graphql::Session;
 use metadata::commands::bare;
 use serde_json::{Value, json};
@@ -69,15 +67,15 @@ async fn run(draft: &mut Draft<'_>, asked: &Arguments<'_>) -> Result<Value, Refu
         .map_err(|error| failed(&error, asked.sql))?;
     if asked.check != Some(false) {
         let after = Identities::read(&**client).await?;
-        let catalog = state::introspect(&**client).await?;
-        draft.catalogs.insert(asked.source.to_owned(), catalog);
-        follow(draft, asked, &before, &after)?;
+        // It is read again in the same transaction.
+        draft.catalogs.remove(asked.source);
+        follow(draft, asked, &before, &after).await?;
     }
     Ok(told(answer))
 }
 
 /// The metadata follows the database.
-fn follow(
+async fn follow(
     draft: &mut Draft<'_>,
     asked: &Arguments<'_>,
     before: &Identities,
@@ -90,8 +88,8 @@ fn follow(
             .tables
             .retain(|entry| after.holds(&entry.table) || !before.holds(&entry.table));
     }
-    draft.rebuild();
-    dependents::settle(draft, &wrong, asked.cascade)
+    draft.rebuild().await?;
+    dependents::settle(draft, &wrong, asked.cascade).await
 }
 
 /// `no_transaction`: each statement by itself, nothing to undo.

@@ -1,31 +1,46 @@
-//! From a resolved selection to SQL. All roots of a query become one statement; each root of a mutation one of its own.
-//! Every statement answers one row of text columns. Values are parameters always.
+//! From a resolved selection to SQL. All roots of a query become one statement per source; each root of a mutation one
+//! of its own, or two. Every statement answers one row of text columns. Values are parameters always.
 
+mod aggregate;
+mod computed;
 mod filter;
+mod insert;
 mod mutation;
+mod operator;
 mod order;
 mod select;
+mod stream;
 mod value;
 
 use crate::Session;
 use crate::errors::{GraphqlError, Path};
 use crate::introspect;
 use crate::model::{Model, Table};
-use crate::schema::{RoleSchema, Root};
+use crate::schema::{RoleSchema, Root, Verb};
 use crate::sql::quote::quote_ident;
 use crate::syntax::OperationKind;
 use crate::validate::Selected;
+use select::Rows;
 use serde_json::Value;
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Statement {
     /// The name of the database it is for.
     pub source: String,
     pub sql: String,
     /// Sent as text; the SQL casts.
     pub params: Vec<Option<String>>,
+    /// Parameters that come from a cell of an earlier statement.
+    pub feeds: Vec<Feed>,
     /// Where in the request it came from.
     pub path: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Feed {
+    pub statement: usize,
+    pub column: usize,
+    pub param: usize,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -35,12 +50,14 @@ pub enum Source {
     Cell(usize, usize),
     /// A list of the first column of some statements.
     Cells(Vec<usize>),
+    /// What stands under a source's namespace.
+    Object(Vec<(String, Source)>),
 }
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
-    /// A mutation's statements run in order, in one transaction per source; their second column is `false` where a check
-    /// failed.
+    /// A mutation's statements run in order, in one transaction per source; their second column is `true`, or else says
+    /// in JSON what is wrong, or is `false` where a permission's check failed.
     pub kind: OperationKind,
     pub statements: Vec<Statement>,
     /// A streaming subscription: which parameters are its position. The second column of its statement is the next
@@ -59,47 +76,122 @@ pub fn plan(
     kind: OperationKind,
     selected: &[Selected],
 ) -> Result<Plan, GraphqlError> {
-    let mutation = kind == OperationKind::Mutation;
-    let mut plan = Plan {
-        kind,
-        stream: None,
-        statements: Vec::new(),
-        roots: Vec::new(),
-    };
-    let mut writer = Writer {
+    let mut planner = Planner {
         model,
         schema,
         session,
-        params: Vec::new(),
-        aliases: 0,
+        kind,
+        statements: Vec::new(),
+        stream: None,
+        reads: Vec::new(),
     };
-    let mut cells = Vec::new();
-    for one in selected {
-        let root = Path::root();
-        let above = root.key("selectionSet");
-        let path = above.key(&one.name);
-        let source = match one.name.as_str() {
-            "__typename" => Source::Ready(Value::from(one.parent.as_str())),
-            "__schema" | "__type" if !mutation => Source::Ready(introspect::answer(schema, one)),
-            name if mutation => match schema.mutations.get(name) {
-                Some(root) => writer.mutation(*root, one, &path, &mut plan.statements)?,
-                None => Source::Ready(Value::Null),
-            },
-            name => match schema.queries.get(name) {
-                Some(root) => {
-                    cells.push(format!("({})::text", writer.query(*root, one, &path)?));
-                    Source::Cell(0, cells.len() - 1)
-                }
-                None => Source::Ready(Value::Null),
-            },
+    let root = Path::root();
+    let roots = planner.roots(selected, &root)?;
+    planner.finish_reads();
+    Ok(Plan {
+        kind,
+        statements: planner.statements,
+        stream: planner.stream,
+        roots,
+    })
+}
+
+struct Planner<'a> {
+    model: &'a Model,
+    schema: &'a RoleSchema,
+    session: &'a Session,
+    kind: OperationKind,
+    statements: Vec<Statement>,
+    stream: Option<Vec<usize>>,
+    /// A query's statements in the making, one per source.
+    reads: Vec<Read<'a>>,
+}
+
+struct Read<'a> {
+    source: usize,
+    writer: Writer<'a>,
+    cells: Vec<String>,
+    statement: usize,
+}
+
+impl<'a> Planner<'a> {
+    fn roots(&mut self, selected: &[Selected], above: &Path<'_>) -> Result<Vec<(String, Source)>, GraphqlError> {
+        let mut roots = Vec::with_capacity(selected.len());
+        let below = above.key("selectionSet");
+        for one in selected {
+            let source = self.one(one, &below.key(&one.name))?;
+            roots.push((one.key.clone(), source));
+        }
+        Ok(roots)
+    }
+
+    fn one(&mut self, one: &Selected, path: &Path<'_>) -> Result<Source, GraphqlError> {
+        match one.name.as_str() {
+            "__typename" => return Ok(Source::Ready(Value::from(one.parent.as_str()))),
+            "__schema" | "__type" if self.kind == OperationKind::Query => {
+                return Ok(Source::Ready(introspect::answer(self.schema, one)));
+            }
+            _ => {}
+        }
+        let Some(root) = self.schema.root(&one.parent, &one.name) else {
+            // A source's namespace, or the field that says there is nothing.
+            return Ok(match one.selection.is_empty() {
+                true => Source::Ready(Value::Null),
+                false => Source::Object(self.roots(&one.selection, path)?),
+            });
         };
-        plan.roots.push((one.key.clone(), source));
+        let source = self.model.tables[root.table].source;
+        if self.kind == OperationKind::Mutation {
+            let mut writer = self.writer(source);
+            return writer.mutation(root, one, path, &mut self.statements);
+        }
+        if root.verb == Verb::Stream {
+            let (statement, places) = self.writer(source).stream(root.table, one, path)?;
+            self.statements.push(statement);
+            self.stream = Some(places);
+            return Ok(Source::Cell(self.statements.len() - 1, 0));
+        }
+        self.read(source, root, one, path)
     }
-    if !cells.is_empty() {
-        plan.statements
-            .push(writer.statement(format!("select {}", cells.join(", ")), "$"));
+
+    fn read(&mut self, source: usize, root: Root, one: &Selected, path: &Path<'_>) -> Result<Source, GraphqlError> {
+        let place = match self.reads.iter().position(|read| read.source == source) {
+            Some(place) => place,
+            None => {
+                let read = Read {
+                    source,
+                    writer: self.writer(source),
+                    cells: Vec::new(),
+                    statement: self.statements.len(),
+                };
+                self.statements.push(Statement::default());
+                self.reads.push(read);
+                self.reads.len() - 1
+            }
+        };
+        let read = &mut self.reads[place];
+        let cell = read.writer.query(root, one, path)?;
+        read.cells.push(format!("({cell})::text"));
+        Ok(Source::Cell(read.statement, read.cells.len() - 1))
     }
-    Ok(plan)
+
+    fn finish_reads(&mut self) {
+        for mut read in std::mem::take(&mut self.reads) {
+            let sql = format!("select {}", read.cells.join(", "));
+            self.statements[read.statement] = read.writer.statement(sql, "$");
+        }
+    }
+
+    fn writer(&self, source: usize) -> Writer<'a> {
+        Writer {
+            model: self.model,
+            schema: self.schema,
+            session: self.session,
+            source: &self.model.sources[source].name,
+            params: Vec::new(),
+            aliases: 0,
+        }
+    }
 }
 
 /// Writes one statement at a time.
@@ -107,6 +199,7 @@ pub(crate) struct Writer<'a> {
     pub model: &'a Model,
     pub schema: &'a RoleSchema,
     pub session: &'a Session,
+    source: &'a str,
     pub params: Vec<Option<String>>,
     pub aliases: usize,
 }
@@ -115,9 +208,10 @@ impl<'a> Writer<'a> {
     fn statement(&mut self, sql: String, path: &str) -> Statement {
         self.aliases = 0;
         Statement {
-            source: "default".to_owned(),
+            source: self.source.to_owned(),
             sql,
             params: std::mem::take(&mut self.params),
+            feeds: Vec::new(),
             path: path.to_owned(),
         }
     }
@@ -131,15 +225,24 @@ impl<'a> Writer<'a> {
     /// A parameter of some SQL type.
     fn param(&mut self, value: Option<String>, sql_type: &str) -> String {
         self.params.push(value);
-        format!("($1::text)::{sql_type}").replace("$1", &format!("${}", self.params.len()))
+        format!("(${}::text)::{sql_type}", self.params.len())
     }
 
     fn query(&mut self, root: Root, one: &Selected, path: &Path<'_>) -> Sql {
-        use crate::schema::Verb;
         match root.verb {
-            Verb::Aggregate => self.aggregate(root.table, None, one, path),
+            Verb::Aggregate => self.aggregate(&Rows::of(root.table), one, path),
             Verb::ByPrimaryKey => self.by_key(root.table, one, path),
-            _ => self.list(root.table, None, &one.args, &one.selection, path),
+            Verb::Call(at) | Verb::CallAggregate(at) => {
+                let function = &self.model.functions[at];
+                let call = self.call(function, &one.args)?;
+                let rows = Rows::from(root.table, call);
+                match (root.verb, function.many) {
+                    (Verb::CallAggregate(_), _) => self.aggregate(&rows, one, path),
+                    (_, true) => self.list(&rows, &one.args, &one.selection, path),
+                    (_, false) => self.single(&rows, one, path),
+                }
+            }
+            _ => self.list(&Rows::of(root.table), &one.args, &one.selection, path),
         }
     }
 }

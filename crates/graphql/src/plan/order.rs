@@ -2,8 +2,11 @@
 
 use super::{Sql, Writer, all, column, name_of};
 use crate::errors::{GraphqlError, Path};
+use crate::model::{Returns, Table};
 use crate::sql::quote::quote_ident;
 use serde_json::{Map, Value};
+
+type Terms = Vec<(String, &'static str)>;
 
 impl Writer<'_> {
     /// `distinct on (…) ` and ` order by …`, each empty where nothing asks for it.
@@ -38,10 +41,9 @@ impl Writer<'_> {
             .into_iter()
             .map(|(term, direction)| format!("{term} {direction}"))
             .collect();
-        let order = if terms.is_empty() {
-            String::new()
-        } else {
-            format!(" order by {}", terms.join(", "))
+        let order = match terms.is_empty() {
+            true => String::new(),
+            false => format!(" order by {}", terms.join(", ")),
         };
         let distinct = match distinct.as_slice() {
             [] => String::new(),
@@ -56,29 +58,32 @@ impl Writer<'_> {
         alias: &str,
         given: &Value,
         path: &Path<'_>,
-        out: &mut Vec<(String, &'static str)>,
+        out: &mut Terms,
     ) -> Result<(), GraphqlError> {
         let model = self.model;
         let table = &model.tables[at];
-        for (name, value) in given
-            .as_object()
-            .into_iter()
-            .flatten()
-            .filter(|(_, value)| !value.is_null())
-        {
+        let fields = given.as_object().into_iter().flatten();
+        for (name, value) in fields.filter(|(_, value)| !value.is_null()) {
             if let Some(known) = table.column_of(name) {
                 out.push((column(alias, &known.name), direction(value)));
                 continue;
             }
-            let (relationship, aggregated) = match table.relationships.get(name) {
-                Some(relationship) => (relationship, false),
-                None => match name
-                    .strip_suffix("_aggregate")
-                    .and_then(|name| table.relationships.get(name))
-                {
-                    Some(relationship) => (relationship, true),
-                    None => return Err(GraphqlError::validation(path, format!("cannot order by '{name}'"))),
-                },
+            if let Some(field) = table.computed.get(name) {
+                let call = self.computed_call(field, at, alias, None)?;
+                out.push((call, direction(value)));
+                continue;
+            }
+            let base = name.strip_suffix("_aggregate");
+            if let Some(field) = base.and_then(|base| table.computed.get(base)) {
+                self.computed_aggregate(field, at, alias, value, out)?;
+                continue;
+            }
+            let related = table.relationships.get(name).map(|over| (over, false));
+            let aggregated = base
+                .and_then(|base| table.relationships.get(base))
+                .map(|over| (over, true));
+            let Some((relationship, aggregated)) = related.or(aggregated) else {
+                return Err(GraphqlError::validation(path, format!("cannot order by '{name}'")));
             };
             let theirs = self.alias();
             let mut inner = Vec::new();
@@ -95,6 +100,31 @@ impl Writer<'_> {
         Ok(())
     }
 
+    fn computed_aggregate(
+        &mut self,
+        field: &crate::model::Computed,
+        at: usize,
+        alias: &str,
+        value: &Value,
+        out: &mut Terms,
+    ) -> Result<(), GraphqlError> {
+        let Returns::Rows { table, .. } = field.returns else {
+            return Ok(());
+        };
+        let theirs = self.alias();
+        let mut inner = Vec::new();
+        aggregates(&self.model.tables[table], &theirs, value, &mut inner);
+        for (term, direction) in inner {
+            let call = self.computed_call(field, at, alias, None)?;
+            let readable = self.readable(table, &theirs)?;
+            out.push((
+                format!("(select {term} from {call} {theirs} where {readable})"),
+                direction,
+            ));
+        }
+        Ok(())
+    }
+
     fn related_rows(&mut self, over: &crate::model::Relationship, ours: &str, theirs: &str) -> Sql {
         let conditions = vec![self.tie(over, ours, theirs), self.readable(over.target, theirs)?];
         let table = name_of(&self.model.tables[over.target]);
@@ -102,7 +132,7 @@ impl Writer<'_> {
     }
 }
 
-fn aggregates(table: &crate::model::Table, alias: &str, given: &Value, out: &mut Vec<(String, &'static str)>) {
+fn aggregates(table: &Table, alias: &str, given: &Value, out: &mut Terms) {
     for (function, value) in given.as_object().into_iter().flatten() {
         if function == "count" {
             out.push(("count(*)".to_owned(), direction(value)));
@@ -110,17 +140,15 @@ fn aggregates(table: &crate::model::Table, alias: &str, given: &Value, out: &mut
         }
         for (name, value) in value.as_object().into_iter().flatten() {
             if let Some(known) = table.column_of(name) {
-                out.push((
-                    format!("{}({})", quote_ident(function), column(alias, &known.name)),
-                    direction(value),
-                ));
+                let term = format!("{}({})", quote_ident(function), column(alias, &known.name));
+                out.push((term, direction(value)));
             }
         }
     }
 }
 
 fn direction(value: &Value) -> &'static str {
-    match value.as_str() {
+    match value.as_str().map(str::to_lowercase).as_deref() {
         Some("asc_nulls_first") => "asc nulls first",
         Some("desc" | "desc_nulls_first") => "desc nulls first",
         Some("desc_nulls_last") => "desc nulls last",

@@ -1,9 +1,9 @@
-//! Reads as scalar subqueries that answer JSON: lists, single rows, relationships, aggregates.
+//! Reads as scalar subqueries that answer JSON: lists, single rows, relationships.
 
+use super::filter::{Author, Scope};
 use super::{Sql, Writer, all, column, name_of};
 use crate::errors::{GraphqlError, Path};
-use crate::model::Relationship;
-use crate::plan::filter::Author;
+use crate::model::{Cell, Column, Computed, Relationship, Returns};
 use crate::sql::quote::{push_key, quote_ident};
 use crate::validate::Selected;
 use serde_json::{Map, Value};
@@ -11,56 +11,88 @@ use serde_json::{Map, Value};
 /// `json_build_object` takes a hundred arguments.
 const MOST_PAIRS: usize = 50;
 
-/// The relationship a list is read through, and our alias.
-pub type Through<'r> = Option<(&'r Relationship, &'r str)>;
+/// Where rows of a table come from: the table, a function that returns its rows, or a relationship to a row of ours.
+#[derive(Clone)]
+pub struct Rows<'r> {
+    pub at: usize,
+    /// SQL; `None`: the table itself.
+    from: Option<String>,
+    /// The relationship, and our alias.
+    through: Option<(&'r Relationship, &'r str)>,
+}
+
+impl<'r> Rows<'r> {
+    pub fn of(at: usize) -> Self {
+        Rows {
+            at,
+            from: None,
+            through: None,
+        }
+    }
+
+    pub fn from(at: usize, sql: String) -> Self {
+        Rows {
+            from: Some(sql),
+            ..Rows::of(at)
+        }
+    }
+
+    pub fn through(relationship: &'r Relationship, ours: &'r str) -> Self {
+        Rows {
+            through: Some((relationship, ours)),
+            ..Rows::of(relationship.target)
+        }
+    }
+}
 
 impl Writer<'_> {
-    pub fn list(
-        &mut self,
-        at: usize,
-        through: Through<'_>,
-        args: &Map<String, Value>,
-        selection: &[Selected],
-        path: &Path<'_>,
-    ) -> Sql {
-        let limit = self.schema.permissions[at]
+    fn most(&self, at: usize) -> Option<u64> {
+        self.schema.permissions[at]
             .select
             .as_ref()
-            .and_then(|select| select.limit);
-        let rows = self.rows(at, through, args, limit, path)?;
+            .and_then(|select| select.limit)
+    }
+
+    pub fn list(&mut self, from: &Rows<'_>, args: &Map<String, Value>, selection: &[Selected], path: &Path<'_>) -> Sql {
+        let rows = self.rows(from, args, self.most(from.at), path)?;
         let row = self.alias();
-        let object = self.object(at, &row, selection, path)?;
+        let object = self.object(from.at, &row, selection, path)?;
         Ok(format!(
             "(select coalesce(json_agg({object}), '[]') from ({rows}) {row})"
         ))
     }
 
+    /// One row or null.
+    pub fn single(&mut self, from: &Rows<'_>, one: &Selected, path: &Path<'_>) -> Sql {
+        let rows = self.rows(from, &Map::new(), None, path)?;
+        let row = self.alias();
+        let object = self.object(from.at, &row, &one.selection, path)?;
+        Ok(format!(
+            "(select {object} from ({rows}) {row} where not ({row} is null) limit 1)"
+        ))
+    }
+
     /// `select * from … where … order by … limit …`
-    fn rows(
-        &mut self,
-        at: usize,
-        through: Through<'_>,
-        args: &Map<String, Value>,
-        most: Option<u64>,
-        path: &Path<'_>,
-    ) -> Sql {
+    pub fn rows(&mut self, from: &Rows<'_>, args: &Map<String, Value>, most: Option<u64>, path: &Path<'_>) -> Sql {
         let base = self.alias();
         let path = path.key("args");
         let mut conditions = Vec::new();
-        if let Some((relationship, ours)) = through {
+        if let Some((relationship, ours)) = from.through {
             conditions.push(self.tie(relationship, ours, &base));
         }
-        conditions.push(self.readable(at, &base)?);
+        conditions.push(self.readable(from.at, &base)?);
         if let Some(given) = args.get("where").filter(|given| !given.is_null()) {
-            conditions.push(self.filter(at, &base, given, Author::Caller, &path.key("where"))?);
+            conditions.push(self.filter(Scope::of(from.at, &base, Author::Caller), given, &path.key("where"))?);
         }
-        let (distinct, order) = self.order(at, &base, args, &path)?;
-        let mut sql = format!(
-            "select {distinct}{base}.* from {} {base}",
-            name_of(&self.model.tables[at])
-        );
+        let (distinct, order) = self.order(from.at, &base, args, &path)?;
+        let table = match &from.from {
+            Some(sql) => sql.clone(),
+            None => name_of(&self.model.tables[from.at]),
+        };
+        let mut sql = format!("select {distinct}{base}.* from {table} {base}");
         sql.push_str(&format!(" where {}{order}", all(conditions)));
         let given = whole(args, "limit", &path)?;
+        let given = given.map(|limit| limit.min(i64::MAX as u64));
         if let Some(limit) = given.into_iter().chain(most).min() {
             sql.push_str(&format!(" limit {}", self.param(Some(limit.to_string()), "bigint")));
         }
@@ -90,10 +122,9 @@ impl Writer<'_> {
             let value = self.value(args.get(&key.field).unwrap_or(&Value::Null), key);
             conditions.push(format!("{} = {value}", column(alias, &key.name)));
         }
-        if conditions.is_empty() {
-            "false".to_owned()
-        } else {
-            all(conditions)
+        match conditions.is_empty() {
+            true => "false".to_owned(),
+            false => all(conditions),
         }
     }
 
@@ -116,36 +147,66 @@ impl Writer<'_> {
         }
         if let Some(known) = table.column_of(&one.name) {
             let value = column(alias, &known.name);
-            return Ok(match one.args.get("path").and_then(Value::as_str) {
-                Some(steps) => {
-                    let steps = super::value::text(&json_path(steps));
-                    format!("({value} #> {})", self.param(steps, "text[]"))
-                }
-                None => value,
-            });
+            let value = self.at_json_path(value, one, |writer, value| writer.shown_expression(value, known));
+            return self.cell(at, alias, Cell::Column(known.at), value);
         }
         if let Some(relationship) = table.relationships.get(&one.name) {
             return match relationship.array {
-                true => self.list(
-                    relationship.target,
-                    Some((relationship, alias)),
-                    &one.args,
-                    &one.selection,
-                    path,
-                ),
+                true => self.list(&Rows::through(relationship, alias), &one.args, &one.selection, path),
                 false => self.related_row(relationship, alias, one, path),
             };
         }
-        let aggregated = one
+        if let Some(field) = table.computed.get(&one.name) {
+            return self.computed_field(field, at, alias, one, path);
+        }
+        let base = one
             .name
             .strip_suffix("_aggregate")
-            .and_then(|name| table.relationships.get(name));
-        match aggregated {
-            Some(relationship) => self.aggregate(relationship.target, Some((relationship, alias)), one, path),
+            .or_else(|| one.name.strip_suffix("Aggregate"));
+        match base.and_then(|name| table.relationships.get(name)) {
+            Some(relationship) => self.aggregate(&Rows::through(relationship, alias), one, path),
             None => Err(GraphqlError::validation(
                 path,
                 format!("field '{}' not found", one.name),
             )),
+        }
+    }
+
+    /// `path` picks a part of a JSON value.
+    fn at_json_path(&mut self, value: String, one: &Selected, plain: impl Fn(&Self, String) -> String) -> String {
+        match one.args.get("path").and_then(Value::as_str) {
+            Some(steps) => {
+                let steps = super::value::text(&json_path(steps));
+                format!("({value} #> {})", self.param(steps, "text[]"))
+            }
+            None => plain(self, value),
+        }
+    }
+
+    /// Null in the rows in which the role is not shown it.
+    fn cell(&mut self, at: usize, alias: &str, cell: Cell, value: String) -> Sql {
+        let schema = self.schema;
+        match schema.shown_where(at, &cell) {
+            None => Ok(value),
+            Some(filter) => {
+                let condition = self.permission(at, alias, filter)?;
+                Ok(format!("(case when {condition} then {value} end)"))
+            }
+        }
+    }
+
+    fn computed_field(&mut self, field: &Computed, at: usize, alias: &str, one: &Selected, path: &Path<'_>) -> Sql {
+        let call = self.computed_call(field, at, alias, one.args.get("args"))?;
+        match &field.returns {
+            Returns::Scalar { ty, array, sql_type } => {
+                let column = Column::typed(&field.name, ty, *array, sql_type);
+                let value = self.at_json_path(call, one, |writer, value| writer.shown_expression(value, &column));
+                self.cell(at, alias, Cell::Computed(field.name.clone()), value)
+            }
+            Returns::Rows { table, many: true } => {
+                self.list(&Rows::from(*table, call), &one.args, &one.selection, path)
+            }
+            Returns::Rows { table, many: false } => self.single(&Rows::from(*table, call), one, path),
         }
     }
 
@@ -158,65 +219,6 @@ impl Writer<'_> {
             "(select {object} from {table} {row} where {} limit 1)",
             all(conditions)
         ))
-    }
-
-    pub fn aggregate(&mut self, at: usize, through: Through<'_>, one: &Selected, path: &Path<'_>) -> Sql {
-        let below = path.key("selectionSet");
-        let mut pairs = Vec::new();
-        for part in &one.selection {
-            let value = match part.name.as_str() {
-                "nodes" => self.list(at, through, &one.args, &part.selection, &below.key("nodes"))?,
-                "aggregate" => {
-                    // A permission's limit is for rows, not for what is counted.
-                    let rows = self.rows(at, through, &one.args, None, path)?;
-                    let row = self.alias();
-                    let functions = self.functions(at, &row, &part.selection);
-                    format!("(select {functions} from ({rows}) {row})")
-                }
-                _ => typename(part),
-            };
-            pairs.push((part.key.clone(), value));
-        }
-        Ok(object_of(&pairs))
-    }
-
-    fn functions(&self, at: usize, row: &str, selection: &[Selected]) -> String {
-        let table = &self.model.tables[at];
-        let mut pairs = Vec::new();
-        for one in selection {
-            let value = match one.name.as_str() {
-                "__typename" => typename(one),
-                "count" => {
-                    let named = one.args.get("columns").and_then(Value::as_array);
-                    let columns: Vec<String> = named
-                        .into_iter()
-                        .flatten()
-                        .filter_map(|name| table.column_of(name.as_str()?))
-                        .map(|known| column(row, &known.name))
-                        .collect();
-                    let distinct = one.args.get("distinct") == Some(&Value::Bool(true));
-                    match (columns.as_slice(), distinct) {
-                        ([], _) => "count(*)".to_owned(),
-                        ([only], _) => format!("count({}{only})", if distinct { "distinct " } else { "" }),
-                        (many, true) => format!("count(distinct ({}))", many.join(", ")),
-                        (many, false) => format!("count(({}))", many.join(", ")),
-                    }
-                }
-                function => {
-                    let mut columns = Vec::new();
-                    for below in &one.selection {
-                        let value = match table.column_of(&below.name) {
-                            Some(known) => format!("{}({})", quote_ident(function), column(row, &known.name)),
-                            None => typename(below),
-                        };
-                        columns.push((below.key.clone(), value));
-                    }
-                    object_of(&columns)
-                }
-            };
-            pairs.push((one.key.clone(), value));
-        }
-        object_of(&pairs)
     }
 }
 
@@ -251,7 +253,7 @@ pub fn object_of(pairs: &[(String, String)]) -> String {
 fn whole(args: &Map<String, Value>, name: &str, path: &Path<'_>) -> Result<Option<u64>, GraphqlError> {
     match args.get(name) {
         None | Some(Value::Null) => Ok(None),
-        Some(value) => match value.as_u64() {
+        Some(value) => match value.as_u64().or_else(|| value.as_str()?.parse().ok()) {
             Some(number) => Ok(Some(number)),
             None => Err(GraphqlError::validation(&path.key(name), "unexpected negative value")),
         },

@@ -1,11 +1,15 @@
 //! The schema of one role: its types and what each root field does.
 
+mod comparison;
+mod function;
 mod inputs;
+mod insert;
 mod mutation;
 mod role;
 mod select;
+mod stream;
 mod types;
 
 pub(crate) use role::Builder;
-pub use role::{RoleSchema, Root, Verb};
+pub use role::{Operation, RoleSchema, Root, Verb};
 pub use types::{FieldDefinition, InputDefinition, Kind, named, required};

@@ -1,8 +1,8 @@
 //! Builds a role's schema from the model: only what the role may reach becomes a type.
 
-use super::types::{FieldDefinition, InputDefinition, Kind, TypeDefinition, named};
-use super::{inputs, mutation, select};
-use crate::model::{Model, Permissions, Table};
+use super::types::{FieldDefinition, InputDefinition, Kind, TypeDefinition, named, required};
+use super::{function, inputs, mutation, select, stream};
+use crate::model::{Cell, Model, Naming, Permissions, Table};
 use indexmap::IndexMap;
 use std::collections::{BTreeMap, HashMap};
 
@@ -11,6 +11,7 @@ pub enum Verb {
     Select,
     ByPrimaryKey,
     Aggregate,
+    Stream,
     Insert,
     InsertOne,
     Update,
@@ -18,6 +19,9 @@ pub enum Verb {
     UpdateMany,
     Delete,
     DeleteByPrimaryKey,
+    /// Of the function at this position.
+    Call(usize),
+    CallAggregate(usize),
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -26,13 +30,22 @@ pub struct Root {
     pub table: usize,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Operation {
+    Query,
+    Mutation,
+    Subscription,
+}
+
 #[derive(Debug)]
 pub struct RoleSchema {
     pub types: BTreeMap<String, TypeDefinition>,
-    pub queries: HashMap<String, Root>,
-    pub mutations: HashMap<String, Root>,
+    /// By type and field.
+    pub roots: HashMap<String, HashMap<String, Root>>,
     /// By table position.
     pub permissions: Vec<Permissions>,
+    /// May be asked what it has.
+    pub open: bool,
 }
 
 impl RoleSchema {
@@ -40,28 +53,33 @@ impl RoleSchema {
         let permissions = model
             .tables
             .iter()
-            .map(|table| permissions_of(table, role, backend))
+            .map(|table| permissions_of(model, table, role, backend))
             .collect();
         let mut builder = Builder {
             model,
+            role,
             schema: RoleSchema {
                 types: BTreeMap::new(),
-                queries: HashMap::new(),
-                mutations: HashMap::new(),
+                roots: HashMap::new(),
                 permissions,
+                open: !model.closed.iter().any(|closed| closed == role),
             },
-            query_fields: IndexMap::new(),
-            mutation_fields: IndexMap::new(),
+            fields: BTreeMap::new(),
+            backend,
         };
         for scalar in ["Boolean", "Float", "ID", "Int", "String"] {
             builder.scalar(scalar);
         }
         for (at, table) in model.tables.iter().enumerate() {
-            if builder.schema.permissions[at].select.is_some() {
+            if builder.may_select(at) {
                 inputs::add(&mut builder, at, table);
                 select::add(&mut builder, at, table);
+                stream::add(&mut builder, at, table);
             }
             mutation::add(&mut builder, at, table);
+        }
+        for at in 0..model.functions.len() {
+            function::add(&mut builder, at);
         }
         crate::introspect::add_types(&mut builder);
         builder.finish()
@@ -73,12 +91,27 @@ impl RoleSchema {
             _ => None,
         }
     }
+
+    pub fn root(&self, ty: &str, field: &str) -> Option<Root> {
+        self.roots.get(ty)?.get(field).copied()
+    }
+
+    /// Whether a row's computed field may be read.
+    pub fn may_compute(&self, table: usize, name: &str) -> bool {
+        let select = self.permissions[table].select.as_ref();
+        select.is_some_and(|select| select.computed.iter().any(|known| known == name))
+    }
+
+    /// In which rows a field is shown, where that is not all.
+    pub fn shown_where(&self, table: usize, cell: &Cell) -> Option<&serde_json::Value> {
+        self.permissions[table].select.as_ref()?.shown_where(cell)
+    }
 }
 
-fn permissions_of(table: &Table, role: &str, backend: bool) -> Permissions {
+fn permissions_of(model: &Model, table: &Table, role: &str, backend: bool) -> Permissions {
     let mut permissions = match role {
-        "admin" => Permissions::all(table.columns.len()),
-        role => table.permissions.get(role).cloned().unwrap_or_default(),
+        "admin" => Permissions::all(table),
+        role => granted(model, table, role, 0),
     };
     let allowed = |backend_only: bool| backend || !backend_only;
     permissions.insert = permissions
@@ -93,23 +126,62 @@ fn permissions_of(table: &Table, role: &str, backend: bool) -> Permissions {
     permissions
 }
 
-pub(crate) struct Builder<'m> {
-    pub model: &'m Model,
-    pub schema: RoleSchema,
-    pub query_fields: IndexMap<String, FieldDefinition>,
-    pub mutation_fields: IndexMap<String, FieldDefinition>,
+/// A role's own permission, else what the roles it is made of may together.
+fn granted(model: &Model, table: &Table, role: &str, depth: usize) -> Permissions {
+    let own = table.permissions.get(role).cloned().unwrap_or_default();
+    let Some(parents) = model.inherited.get(role).filter(|_| depth < 16) else {
+        return own;
+    };
+    let parents: Vec<Permissions> = parents
+        .iter()
+        .map(|parent| granted(model, table, parent, depth + 1))
+        .collect();
+    let inherited = Permissions::together(&parents);
+    Permissions {
+        select: own.select.or(inherited.select),
+        insert: own.insert.or(inherited.insert),
+        update: own.update.or(inherited.update),
+        delete: own.delete.or(inherited.delete),
+    }
 }
 
-impl Builder<'_> {
+pub(crate) struct Builder<'m> {
+    pub model: &'m Model,
+    pub role: &'m str,
+    pub schema: RoleSchema,
+    /// Root fields by operation and namespace of their source.
+    fields: BTreeMap<(Operation, Option<usize>), IndexMap<String, FieldDefinition>>,
+    backend: bool,
+}
+
+impl<'m> Builder<'m> {
+    pub fn naming(&self, table: usize) -> &'m Naming {
+        self.model.naming(table)
+    }
+
+    /// The name of a type of the table's: `""` is its row.
+    pub fn ty(&self, table: usize, suffix: &str) -> String {
+        self.model.type_name(table, suffix)
+    }
+
     pub fn may_select(&self, table: usize) -> bool {
         self.schema.permissions[table].select.is_some()
     }
 
     pub fn may_aggregate(&self, table: usize) -> bool {
-        self.schema.permissions[table]
-            .select
-            .as_ref()
-            .is_some_and(|select| select.aggregations)
+        let select = self.schema.permissions[table].select.as_ref();
+        select.is_some_and(|select| select.aggregations)
+    }
+
+    /// The role itself and those it is made of.
+    pub fn is_one_of(&self, roles: &[String]) -> bool {
+        let parents = self
+            .model
+            .inherited
+            .get(self.role)
+            .map(Vec::as_slice)
+            .unwrap_or_default();
+        roles.iter().any(|role| role == self.role || parents.contains(role))
     }
 
     fn define(&mut self, name: String, description: Option<String>, kind: Kind) {
@@ -120,6 +192,10 @@ impl Builder<'_> {
         if !self.schema.types.contains_key(name) {
             self.define(name.to_owned(), None, Kind::Scalar);
         }
+    }
+
+    pub fn has(&self, name: &str) -> bool {
+        self.schema.types.contains_key(name)
     }
 
     /// Types without fields do not exist in GraphQL; says whether there is one now.
@@ -140,35 +216,71 @@ impl Builder<'_> {
     }
 
     pub fn enumeration(&mut self, name: String, about: String, values: Vec<(String, String)>) {
-        self.define(name, Some(about), Kind::Enum(values));
+        self.define(name, Some(about).filter(|text| !text.is_empty()), Kind::Enum(values));
     }
 
-    pub fn query(&mut self, name: String, root: Root, field: FieldDefinition) {
-        self.query_fields.insert(name.clone(), field);
-        self.schema.queries.insert(name, root);
+    /// A root field of the table's source.
+    pub fn root(&mut self, operation: Operation, name: String, root: Root, field: FieldDefinition) {
+        let source = self.model.tables[root.table].source;
+        let naming = &self.model.sources[source].naming;
+        let place = naming.namespace.as_ref().map(|_| source);
+        let ty = self.root_type(operation, place);
+        self.fields
+            .entry((operation, place))
+            .or_default()
+            .insert(name.clone(), field);
+        self.schema.roots.entry(ty).or_default().insert(name, root);
     }
 
-    pub fn mutation(&mut self, name: String, root: Root, field: FieldDefinition) {
-        self.mutation_fields.insert(name.clone(), field);
-        self.schema.mutations.insert(name, root);
+    fn root_type(&self, operation: Operation, namespaced: Option<usize>) -> String {
+        let Some((source, namespace)) = namespaced.and_then(|source| {
+            let namespace = self.model.sources[source].naming.namespace.as_ref()?;
+            Some((source, namespace))
+        }) else {
+            return match operation {
+                Operation::Query => "query_root",
+                Operation::Mutation => "mutation_root",
+                Operation::Subscription => "subscription_root",
+            }
+            .to_owned();
+        };
+        let what = match operation {
+            Operation::Query => "query",
+            Operation::Mutation if self.backend => "mutation_backend",
+            Operation::Mutation => "mutation_frontend",
+            Operation::Subscription => "subscription",
+        };
+        self.model.sources[source].naming.type_name(&[namespace, what])
     }
 
     fn finish(mut self) -> RoleSchema {
-        self.query_fields.sort_keys();
-        self.mutation_fields.sort_keys();
-        let mut query = std::mem::take(&mut self.query_fields);
-        let mutation = std::mem::take(&mut self.mutation_fields);
+        let mut roots: BTreeMap<Operation, IndexMap<String, FieldDefinition>> = BTreeMap::new();
+        for ((operation, place), mut fields) in std::mem::take(&mut self.fields) {
+            fields.sort_keys();
+            let Some(source) = place else {
+                roots.entry(operation).or_default().extend(fields);
+                continue;
+            };
+            let ty = self.root_type(operation, place);
+            self.object(ty.clone(), String::new(), fields);
+            let namespace = self.model.sources[source].naming.namespace.clone().unwrap_or_default();
+            let field = FieldDefinition::new(required(ty));
+            roots.entry(operation).or_default().insert(namespace, field);
+        }
+        roots.values_mut().for_each(IndexMap::sort_keys);
+        let mut query = roots.remove(&Operation::Query).unwrap_or_default();
         if query.is_empty() {
             let about = "There are no queries available to the current role. Either there are no sources or remote \
                          schemas configured, or the current role doesn't have the required permissions.";
             let field = FieldDefinition::new(named("String")).described(about);
             query.insert("no_queries_available".to_owned(), field);
-        } else {
-            self.object("subscription_root".to_owned(), String::new(), query.clone());
         }
         crate::introspect::add_roots(&mut query);
         self.object("query_root".to_owned(), String::new(), query);
+        let mutation = roots.remove(&Operation::Mutation).unwrap_or_default();
         self.object("mutation_root".to_owned(), "mutation root".to_owned(), mutation);
+        let subscription = roots.remove(&Operation::Subscription).unwrap_or_default();
+        self.object("subscription_root".to_owned(), String::new(), subscription);
         self.schema
     }
 }

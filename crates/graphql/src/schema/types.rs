@@ -1,5 +1,6 @@
 //! GraphQL types as one role sees them. Validation and introspection both read these and nothing else.
 
+use crate::model::Naming;
 use crate::syntax::TypeRef;
 use indexmap::IndexMap;
 
@@ -21,6 +22,8 @@ pub enum Kind {
 #[derive(Debug, Clone)]
 pub struct InputDefinition {
     pub ty: TypeRef,
+    /// What the planner knows it as, where a naming convention shows it otherwise.
+    pub canonical: Option<String>,
     /// As written in GraphQL.
     pub default: Option<&'static str>,
     pub description: Option<String>,
@@ -48,16 +51,32 @@ impl FieldDefinition {
         self
     }
 
-    pub fn described(mut self, description: impl Into<String>) -> Self {
-        self.description = Some(description.into());
+    /// An argument of ours, in the source's naming convention.
+    pub fn own_argument(mut self, naming: &Naming, name: &str, ty: TypeRef, description: &str) -> Self {
+        let (shown, definition) = own(naming, name, InputDefinition::new(ty).described(description));
+        self.arguments.insert(shown, definition);
         self
     }
+
+    /// Empty text is none.
+    pub fn described(mut self, description: impl Into<String>) -> Self {
+        self.description = Some(description.into()).filter(|text: &String| !text.is_empty());
+        self
+    }
+}
+
+/// A name of ours as the convention shows it, and the definition that remembers it.
+pub fn own(naming: &Naming, name: &str, mut definition: InputDefinition) -> (String, InputDefinition) {
+    let shown = naming.field(name);
+    definition.canonical = (shown != name).then(|| name.to_owned());
+    (shown, definition)
 }
 
 impl InputDefinition {
     pub fn new(ty: TypeRef) -> Self {
         InputDefinition {
             ty,
+            canonical: None,
             default: None,
             description: None,
         }

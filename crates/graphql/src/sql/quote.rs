@@ -31,6 +31,13 @@ pub(crate) fn push_key(sql: &mut String, key: &str) {
     sql.push('\'');
 }
 
+/// [`push_key`] as a text of its own.
+pub(crate) fn key_text(key: &str) -> String {
+    let mut sql = String::with_capacity(key.len() + 2);
+    push_key(&mut sql, key);
+    sql
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -116,12 +116,14 @@ impl Coercion<'_> {
             let absent = matches!(value, Given::Absent { .. });
             let value = self.value(value, &definition.ty, &here)?;
             if !absent {
-                object.insert((*key).to_owned(), value);
+                let canonical = definition.canonical.as_deref().unwrap_or(key);
+                object.insert(canonical.to_owned(), value);
             }
         }
-        let missing = fields
-            .iter()
-            .find(|(key, field)| field.ty.is_required() && field.default.is_none() && !object.contains_key(*key));
+        let missing = fields.iter().find(|(key, field)| {
+            let canonical = field.canonical.as_ref().unwrap_or(key);
+            field.ty.is_required() && field.default.is_none() && !object.contains_key(canonical)
+        });
         match missing {
             Some((key, _)) => Err(GraphqlError::validation(
                 &path.key(key),

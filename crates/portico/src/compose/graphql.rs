@@ -10,6 +10,8 @@ use http_chassis::{
     envelope::{self, Envelope, HttpMetrics},
     server,
 };
+use metadata::Metadata;
+use postgres_chassis::{Pool, PoolSize};
 use std::{net::SocketAddr, process::ExitCode, time::Instant};
 
 pub async fn serve(settings: &Settings, hasura: Hasura) -> Result<ExitCode> {
@@ -34,7 +36,8 @@ pub async fn serve(settings: &Settings, hasura: Hasura) -> Result<ExitCode> {
 async fn open(settings: &Settings, hasura: Hasura, process: &mut Process) -> Result<super::banner::Banner> {
     let listener = bind("graphql", hasura.address).await?;
     let address = listener.local_addr().unwrap_or(hasura.address);
-    let engine = graphql_api::open(hasura.api, process.client.clone()).await?;
+    let admin = hasura.admin;
+    let engine = graphql_api::open(api(hasura)?, process.client.clone()).await?;
     for (name, task) in graphql_api::tasks(&engine, &process.work) {
         process.at_work((name.to_owned(), task));
     }
@@ -48,10 +51,29 @@ async fn open(settings: &Settings, hasura: Hasura, process: &mut Process) -> Res
     process.at_the_door(("listener graphql".to_owned(), Box::pin(serving)));
     let mut banner = super::banner::Banner::default();
     banner.add_all(&[("graphql".to_owned(), address)]);
-    if let Some(wanted) = hasura.admin {
+    if let Some(wanted) = admin {
         banner.add_all(&[("admin".to_owned(), listen_admin(settings, wanted, process).await?)]);
     }
     Ok(banner)
+}
+
+fn api(hasura: Hasura) -> Result<graphql_api::Settings> {
+    let size = PoolSize {
+        connections: 4,
+        ..PoolSize::default()
+    };
+    Ok(graphql_api::Settings {
+        metadata_pool: Pool::open(&hasura.metadata_database, "portico graphql metadata", size)?,
+        metadata_schema: "hdb_catalog",
+        initial: Metadata::default(),
+        own_pool: None,
+        default_source: hasura.default_source,
+        environment: hasura.environment,
+        connections: hasura.connections,
+        auth: hasura.auth,
+        verifier: None,
+        options: hasura.options,
+    })
 }
 
 async fn listen_admin(settings: &Settings, wanted: SocketAddr, process: &mut Process) -> Result<SocketAddr> {

@@ -77,8 +77,10 @@ impl Services {
                 click_directory: settings.data_dir.join("clicks"),
                 short_domains: settings.short_domains.clone(),
                 graphql: graphql(settings, plan)?,
+                options: graphql_api::Options::default(),
             };
-            let links = links::open(own, pool, &process.metrics)?;
+            let client = process.client.clone();
+            let links = links::open(own, pool, verifier.clone(), client, &process.metrics).await?;
             for (name, task) in links.tasks(&process.work) {
                 process.at_work((name.to_owned(), task));
             }
@@ -166,16 +168,17 @@ impl Services {
 }
 
 /// In `up` an admin secret is generated, so that tools of the same machine may use it.
-fn graphql(settings: &Settings, plan: &Plan) -> Result<links::graphql::Settings> {
+fn graphql(settings: &Settings, plan: &Plan) -> Result<graphql_api::auth::Settings> {
     let admin_secret = match &settings.hasura.admin_secret {
         Some(secret) => Some(secret.clone()),
         None if plan.up => Some(generated::secret(&settings.data_dir, "graphql-admin.secret")?),
         None => None,
     };
     let role = settings.hasura.unauthorized_role.clone();
-    Ok(links::graphql::Settings {
-        admin_secret,
+    Ok(graphql_api::auth::Settings {
+        admin_secrets: admin_secret.into_iter().collect(),
         unauthorized_role: Some(role.unwrap_or_else(|| "anonymous".to_owned())),
+        ..graphql_api::auth::Settings::default()
     })
 }
 

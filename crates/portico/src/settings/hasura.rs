@@ -24,7 +24,14 @@ const REFUSED: [(&str, &[&str]); 9] = [
 ];
 
 pub struct Hasura {
-    pub api: graphql_api::Settings,
+    pub metadata_database: DatabaseUrl,
+    /// The variable that names the database of source `default`, if there is one from the start.
+    pub default_source: Option<String>,
+    /// What metadata may read with `from_env`.
+    pub environment: BTreeMap<String, String>,
+    pub connections: usize,
+    pub auth: graphql_api::auth::Settings,
+    pub options: graphql_api::Options,
     pub address: SocketAddr,
     /// `/metrics` and `/ping`, where `PORTICO_ADMIN_ADDR` asks for them.
     pub admin: Option<SocketAddr>,
@@ -52,8 +59,7 @@ pub fn read(environment: BTreeMap<String, String>) -> Result<Hasura, Vec<Mistake
     let address = reader.address();
     let admin = reader.parsed("PORTICO_ADMIN_ADDR", "an address such as 127.0.0.1:9100");
     let connections = reader.parsed("HASURA_GRAPHQL_PG_CONNECTIONS", "a number").unwrap_or(50);
-    let stringify_numerics = reader.flag("HASURA_GRAPHQL_STRINGIFY_NUMERIC_TYPES", false);
-    let infer_function_permissions = reader.flag("HASURA_GRAPHQL_INFER_FUNCTION_PERMISSIONS", true);
+    let options = reader.options();
     let auth = reader.auth();
     let mistakes = reader.mistakes;
     let Some(metadata_database) = metadata_database.filter(|_| mistakes.is_empty()) else {
@@ -61,16 +67,12 @@ pub fn read(environment: BTreeMap<String, String>) -> Result<Hasura, Vec<Mistake
     };
     let default_source = default_source.map(str::to_owned);
     Ok(Hasura {
-        api: graphql_api::Settings {
-            metadata_database,
-            default_source,
-            connections,
-            auth,
-            verifier: None,
-            stringify_numerics,
-            infer_function_permissions,
-            environment,
-        },
+        metadata_database,
+        default_source,
+        environment,
+        connections,
+        auth,
+        options,
         address,
         admin,
     })
@@ -130,6 +132,23 @@ impl Reader<'_> {
         }
     }
 
+    fn options(&mut self) -> graphql_api::Options {
+        let features = self.text("HASURA_GRAPHQL_EXPERIMENTAL_FEATURES").unwrap_or_default();
+        let conventions = features.split(',').any(|feature| feature.trim() == "naming_convention");
+        let convention = self.text("HASURA_GRAPHQL_DEFAULT_NAMING_CONVENTION").map(str::to_owned);
+        let known = |name: &&str| !matches!(*name, "hasura-default" | "graphql-default");
+        if let Some(other) = convention.as_deref().filter(known) {
+            let message = format!("'{other}' is neither hasura-default nor graphql-default");
+            self.wrong("HASURA_GRAPHQL_DEFAULT_NAMING_CONVENTION", message);
+        }
+        graphql_api::Options {
+            stringify_numerics: self.flag("HASURA_GRAPHQL_STRINGIFY_NUMERIC_TYPES", false),
+            infer_function_permissions: self.flag("HASURA_GRAPHQL_INFER_FUNCTION_PERMISSIONS", true),
+            conventions,
+            naming_convention: convention,
+        }
+    }
+
     fn auth(&mut self) -> graphql_api::auth::Settings {
         match graphql_api::auth::Settings::read(self.environment) {
             Ok(settings) => settings,
@@ -181,8 +200,8 @@ mod tests {
     fn the_defaults_are_a_containers() {
         let read = check(&[("HASURA_GRAPHQL_DATABASE_URL", "postgres://u@h/d")]).expect("settings");
         assert_eq!(read.address.to_string(), "0.0.0.0:8080");
-        assert_eq!(read.api.default_source.as_deref(), Some("HASURA_GRAPHQL_DATABASE_URL"));
-        assert!(read.api.infer_function_permissions && !read.api.stringify_numerics);
+        assert_eq!(read.default_source.as_deref(), Some("HASURA_GRAPHQL_DATABASE_URL"));
+        assert!(read.options.infer_function_permissions && !read.options.stringify_numerics);
     }
 
     #[test]

@@ -1,26 +1,23 @@
 //! The metadata shipped in `metadata/`, in the layout Hasura's command line writes: `"!include x"` names another file.
 
-use ::graphql::Metadata;
+use ::metadata::Metadata;
 use foundation::{Error, Result};
 use saphyr::{LoadableYamlNode, MarkedYaml, Scalar, YamlData};
 use serde_json::{Value, json};
 
 const FILES: [(&str, &str); 4] = [
-    (
-        "databases.yaml",
-        include_str!("../../metadata/databases/databases.yaml"),
-    ),
+    ("databases.yaml", include_str!("../metadata/databases/databases.yaml")),
     (
         "default/tables/tables.yaml",
-        include_str!("../../metadata/databases/default/tables/tables.yaml"),
+        include_str!("../metadata/databases/default/tables/tables.yaml"),
     ),
     (
         "links_links.yaml",
-        include_str!("../../metadata/databases/default/tables/links_links.yaml"),
+        include_str!("../metadata/databases/default/tables/links_links.yaml"),
     ),
     (
         "links_clicks.yaml",
-        include_str!("../../metadata/databases/default/tables/links_clicks.yaml"),
+        include_str!("../metadata/databases/default/tables/links_clicks.yaml"),
     ),
 ];
 
