@@ -14,6 +14,9 @@ impl Engine {
     /// The text of `data`.
     pub async fn answer(&self, request: &Request, session: &Session, writes: bool) -> Result<String, GraphqlError> {
         let state = self.state();
+        if self.settings.allow_list && session.role != "admin" && !state.allowed.allows(&request.query, &session.role) {
+            return Err(GraphqlError::new("validation-failed", "$", "query is not allowed"));
+        }
         let plan = state.schema.plan(request, session)?;
         if plan.kind == Kind::Mutation && !writes {
             let message = "mutations must be sent with POST";
@@ -121,7 +124,8 @@ async fn write(
         Some(wrong) if wrong.starts_with('{') => Err(refused(wrong, &statement.path)),
         _ => {
             let message = "check constraint of an insert/update permission has failed";
-            Err(GraphqlError::new("permission-error", statement.path.as_str(), message))
+            let path = statement.check_path.as_ref().unwrap_or(&statement.path);
+            Err(GraphqlError::new("permission-error", path.as_str(), message))
         }
     }
 }

@@ -2,6 +2,7 @@
 //! none. SQL runs in one transaction per source, metadata is saved last.
 
 use crate::{
+    allow_list::AllowList,
     catalog_store::{CatalogStore, detached},
     commands,
     engine::Engine,
@@ -18,6 +19,9 @@ use std::{
     sync::Arc,
 };
 
+/// By schema and table: value and comment.
+type EnumValues = HashMap<(String, String), Vec<(String, Option<String>)>>;
+
 pub struct Draft<'a> {
     pub engine: &'a Engine,
     base: Arc<State>,
@@ -29,6 +33,8 @@ pub struct Draft<'a> {
     /// Transactions by source. Dropped without a commit, the connection closes and the work is undone.
     open: HashMap<String, deadpool_postgres::ClientWrapper>,
     plain: Option<Arc<Schema>>,
+    /// Values of enumerations by source that a new reading of the catalogue keeps.
+    pub kept_values: HashMap<String, EnumValues>,
     /// Another state than the base's was made.
     changed: bool,
 }
@@ -46,6 +52,7 @@ impl<'a> Draft<'a> {
             base,
             open: HashMap::new(),
             plain: None,
+            kept_values: HashMap::new(),
             changed: false,
         }
     }
@@ -115,6 +122,14 @@ impl<'a> Draft<'a> {
                     (None, Some(connected)) => state::read_catalog(connected, source).await?,
                     (None, None) => return Ok(()),
                 };
+                let catalog = match self.kept_values.remove(&source.name) {
+                    Some(kept) => {
+                        let mut catalog = (*catalog).clone();
+                        catalog.enums.extend(kept);
+                        Arc::new(catalog)
+                    }
+                    None => catalog,
+                };
                 self.catalogs.insert(source.name.clone(), catalog);
             }
             Some(catalog) if !state::has_enumerations(source, catalog) => {
@@ -181,6 +196,7 @@ impl<'a> Draft<'a> {
         }
         if self.changed {
             self.engine.set(State {
+                allowed: Arc::new(AllowList::of(&self.metadata)),
                 metadata: Arc::new(self.metadata),
                 resource_version: version,
                 sources: self.connected,

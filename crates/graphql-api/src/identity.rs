@@ -1,5 +1,6 @@
 //! Tables and columns by the numbers PostgreSQL knows them under, which outlive a rename.
 
+use crate::refusal::Refusal;
 use foundation::{Error, Result};
 use metadata::{Source, TableName, rename};
 use postgres_chassis::translate;
@@ -20,6 +21,12 @@ from pg_class c join pg_namespace n on n.oid = c.relnamespace
 where c.relkind in ('r', 'v', 'm', 'f', 'p')
     and n.nspname not in ('pg_catalog', 'information_schema') and n.nspname not like 'pg\\_t%'";
 
+const FUNCTIONS: &str = "
+select n.nspname, p.proname, count(*), bool_or(p.provolatile = 'v')
+from pg_proc p join pg_namespace n on n.oid = p.pronamespace
+where n.nspname not in ('pg_catalog', 'information_schema') and n.nspname not like 'pg\\_t%'
+group by n.nspname, p.proname";
+
 #[derive(Deserialize)]
 struct Table {
     oid: i64,
@@ -35,7 +42,13 @@ struct ForeignKey {
     columns: Vec<String>,
 }
 
-pub struct Identities(HashMap<i64, Table>);
+pub struct Identities(HashMap<i64, Table>, HashMap<TableName, Functions>);
+
+/// Those of one name.
+struct Functions {
+    overloads: i64,
+    volatile: bool,
+}
 
 impl Identities {
     pub async fn read(client: &impl GenericClient) -> Result<Self> {
@@ -43,7 +56,53 @@ impl Identities {
         let row = row.map_err(|error| translate("reading the tables' identities", error))?;
         let tables: Vec<Table> = serde_json::from_str(row.get(0))
             .map_err(|error| Error::internal("reading the tables' identities", error))?;
-        Ok(Identities(tables.into_iter().map(|table| (table.oid, table)).collect()))
+        let rows = client.query(FUNCTIONS, &[]).await;
+        let rows = rows.map_err(|error| translate("reading the functions' names", error))?;
+        let functions = rows.iter().map(|row| {
+            let name = TableName {
+                schema: row.get(0),
+                name: row.get(1),
+            };
+            let functions = Functions {
+                overloads: row.get(2),
+                volatile: row.get(3),
+            };
+            (name, functions)
+        });
+        let functions = functions.collect();
+        Ok(Identities(
+            tables.into_iter().map(|table| (table.oid, table)).collect(),
+            functions,
+        ))
+    }
+
+    pub fn holds_function(&self, name: &TableName) -> bool {
+        self.1.contains_key(name)
+    }
+
+    /// # Errors
+    /// A function that a computed field stands on was overloaded or made volatile.
+    pub fn check_computed_fields(&self, source: &Source) -> Result<(), Refusal> {
+        for entry in &source.tables {
+            for field in &entry.computed_fields {
+                let function = &field.definition.function;
+                let Some(functions) = self.1.get(function) else {
+                    continue;
+                };
+                let (name, table) = (&field.name, &entry.table);
+                let message = match functions {
+                    Functions { overloads: 2.., .. } => format!(
+                        "The function \"{function}\" associated with computed field\"{name}\" of table \"{table}\" is being overloaded"
+                    ),
+                    Functions { volatile: true, .. } => format!(
+                        "The type of function \"{function}\" associated with computed field \"{name}\" of table \"{table}\" is being altered to \"VOLATILE\""
+                    ),
+                    _ => continue,
+                };
+                return Err(Refusal::new("not-supported", "$.args", message));
+            }
+        }
+        Ok(())
     }
 
     pub fn holds(&self, name: &TableName) -> bool {

@@ -1,10 +1,13 @@
 //! Hasura's HTTP and WebSocket APIs over the pure engine: who may ask, where metadata is kept, which databases there are.
 //! `portico serve graphql` runs it alone; the links service runs it with its own metadata.
 
+mod allow_list;
 mod answer;
 pub mod auth;
 mod catalog_store;
 mod commands;
+mod compress;
+mod cors;
 mod dependents;
 mod draft;
 mod endpoints;
@@ -17,6 +20,8 @@ mod split;
 mod state;
 mod websocket;
 
+pub use cors::Cors;
+pub use endpoints::Apis;
 pub use engine::Engine;
 
 use foundation::Result;
@@ -48,6 +53,10 @@ pub struct Settings {
     /// Where the platform's own tokens are accepted.
     pub verifier: Option<Arc<Verifier>>,
     pub options: Options,
+    /// Only listed operations, except for administrators.
+    pub allow_list: bool,
+    pub cors: Cors,
+    pub apis: Apis,
 }
 
 /// # Errors
@@ -59,7 +68,10 @@ pub async fn open(settings: Settings, client: Client) -> Result<Arc<Engine>> {
 
 /// Hasura's paths, as they are.
 pub fn router(engine: Arc<Engine>) -> axum::Router {
+    let cors = engine.settings.cors.clone();
     endpoints::router(engine)
+        .layer(axum::middleware::from_fn(compress::layer))
+        .layer(axum::middleware::from_fn_with_state(cors, cors::layer))
 }
 
 /// `/graphql`, for those who need no version in it.

@@ -2,6 +2,7 @@
 
 use crate::{
     Settings,
+    allow_list::AllowList,
     sources::{self, Connected},
 };
 use foundation::{Error, Result};
@@ -23,6 +24,7 @@ pub struct State {
     pub catalogs: BTreeMap<String, Arc<Catalog>>,
     pub schema: Arc<Schema>,
     pub inconsistent: Vec<Inconsistency>,
+    pub allowed: Arc<AllowList>,
 }
 
 impl State {
@@ -66,6 +68,7 @@ impl State {
         let (schema, mut inconsistent) = schema(settings, &catalogs, &metadata);
         inconsistent.splice(0..0, unreachable);
         State {
+            allowed: Arc::new(AllowList::of(&metadata)),
             metadata: Arc::new(metadata),
             resource_version,
             sources,

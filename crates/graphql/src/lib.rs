@@ -1,6 +1,7 @@
 //! GraphQL in Hasura's dialect, pure: query text, metadata and a catalogue in, SQL text and parameters out. No I/O.
 
 mod catalog;
+mod document;
 mod errors;
 mod introspect;
 
@@ -14,6 +15,7 @@ mod syntax;
 mod validate;
 
 pub use catalog::{Catalog, INTROSPECTION_SQL, Key as CatalogKey};
+pub use document::{Normal, OperationInfo, VariableInfo, operation_info};
 pub use errors::{GraphqlError, PostgresFailure, from_postgres};
 pub use metadata::Metadata;
 pub use model::Inconsistency;
@@ -21,6 +23,7 @@ pub use plan::{Feed, Plan, Source, Statement};
 pub use syntax::OperationKind as Kind;
 
 use model::Model;
+use quick_cache::sync::Cache;
 use schema::RoleSchema;
 use serde_json::{Map, Value};
 use std::collections::HashMap;
@@ -46,7 +49,14 @@ pub struct Request {
 pub struct Schema {
     model: Model,
     roles: RwLock<HashMap<(String, bool), Arc<RoleSchema>>>,
+    /// Documents by their text.
+    documents: Cache<String, Arc<syntax::Document>>,
 }
+
+/// Documents that are remembered.
+const REMEMBERED: usize = 2_000;
+/// Longer ones are not: they are built by programs and come once.
+const LONGEST_REMEMBERED: usize = 16 << 10;
 
 /// What is set for the whole engine.
 #[derive(Debug, Clone)]
@@ -84,6 +94,7 @@ impl Schema {
             Schema {
                 model,
                 roles: RwLock::default(),
+                documents: Cache::new(REMEMBERED),
             },
             wrong,
         )
@@ -92,7 +103,7 @@ impl Schema {
     /// # Errors
     /// The request does not fit the role's schema, or a permission needs a session variable that is not there.
     pub fn plan(&self, request: &Request, session: &Session) -> Result<Plan, GraphqlError> {
-        let document = parsed(request)?;
+        let document = self.parsed(request)?;
         let schema = self.role(&session.role, session.backend);
         let (kind, selected) = validate::resolve(
             &schema,
@@ -103,13 +114,52 @@ impl Schema {
         plan::plan(&self.model, &schema, session, kind, &selected)
     }
 
+    fn parsed(&self, request: &Request) -> Result<Arc<syntax::Document>, GraphqlError> {
+        if let Some(known) = self.documents.get(&request.query) {
+            return Ok(known);
+        }
+        let document = syntax::parse_document(&request.query)
+            .map_err(|_| GraphqlError::new("validation-failed", "$.query", "not a valid graphql query"))?;
+        let document = Arc::new(document);
+        if request.query.len() <= LONGEST_REMEMBERED {
+            self.documents.insert(request.query.clone(), document.clone());
+        }
+        Ok(document)
+    }
+
+    /// How many documents are remembered.
+    pub fn remembered(&self) -> usize {
+        self.documents.len()
+    }
+
+    /// Why these tables cannot be shown together: root fields that would mean two things.
+    pub fn conflict(&self) -> Option<String> {
+        self.model.conflict()
+    }
+
     /// What kind of operation a request asks for.
     ///
     /// # Errors
     /// The document does not parse, or it is unclear which operation is meant.
     pub fn kind(&self, request: &Request, _session: &Session) -> Result<Kind, GraphqlError> {
-        let document = parsed(request)?;
+        let document = self.parsed(request)?;
         validate::choose(&document, request.operation_name.as_deref()).map(|operation| operation.kind)
+    }
+
+    /// Each root field as a plan of its own, under its key.
+    ///
+    /// # Errors
+    /// As [`Schema::plan`].
+    pub fn explain(&self, request: &Request, session: &Session) -> Result<Vec<(String, Plan)>, GraphqlError> {
+        let document = self.parsed(request)?;
+        let schema = self.role(&session.role, session.backend);
+        let name = request.operation_name.as_deref();
+        let (kind, selected) = validate::resolve(&schema, &document, name, &request.variables)?;
+        let one = |one: validate::Selected| {
+            let key = one.key.clone();
+            Ok((key, plan::plan(&self.model, &schema, session, kind, &[one])?))
+        };
+        selected.into_iter().map(one).collect()
     }
 
     fn role(&self, role: &str, backend: bool) -> Arc<RoleSchema> {
@@ -127,11 +177,6 @@ impl Schema {
         }
         made
     }
-}
-
-fn parsed(request: &Request) -> Result<syntax::Document, GraphqlError> {
-    syntax::parse_document(&request.query)
-        .map_err(|_| GraphqlError::new("validation-failed", "$.query", "not a valid graphql query"))
 }
 
 #[cfg(test)]

@@ -66,6 +66,9 @@ pub async fn open(
         auth: settings.graphql,
         verifier: Some(verifier),
         options: settings.options,
+        allow_list: false,
+        cors: graphql_api::Cors::Any,
+        apis: graphql_api::Apis::default(),
     };
     Ok(Links(Arc::new(Inner {
         lookup: Arc::new(redirect::Lookup::new(pool.clone())),

@@ -156,8 +156,15 @@ pub struct ListedQuery {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AllowedCollection {
     pub collection: String,
-    #[serde(default)]
+    #[serde(default = "everybody")]
     pub scope: AllowScope,
+}
+
+fn everybody() -> AllowScope {
+    AllowScope {
+        global: true,
+        roles: None,
+    }
 }
 
 /// For everybody, or for the named roles.

@@ -115,7 +115,7 @@ pub enum ForeignKeyOn {
         table: TableName,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         column: Option<String>,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "one_or_many")]
         columns: Option<Vec<String>>,
     },
 }
@@ -136,4 +136,18 @@ pub struct ComputedFieldDefinition {
     pub table_argument: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session_argument: Option<String>,
+}
+
+/// A lone name stands for a list of one.
+fn one_or_many<'de, D: serde::Deserializer<'de>>(given: D) -> Result<Option<Vec<String>>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Written {
+        One(String),
+        Many(Vec<String>),
+    }
+    Ok(Option::<Written>::deserialize(given)?.map(|written| match written {
+        Written::One(name) => vec![name],
+        Written::Many(names) => names,
+    }))
 }

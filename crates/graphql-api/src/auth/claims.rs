@@ -94,7 +94,11 @@ pub fn session(headers: &HeaderMap, claims: &Value) -> Result<Session, Refusal> 
         .map(|role| String::from_utf8_lossy(role.as_bytes()).into_owned());
     let role = asked.unwrap_or_else(|| usual.to_owned());
     if !allowed.contains(&role.as_str()) {
-        return Err(super::denied("Your requested role is not in allowed roles"));
+        return Err(Refusal::new(
+            "access-denied",
+            "$",
+            "Your requested role is not in allowed roles",
+        ));
     }
     Ok(with_role(role, variables, false))
 }

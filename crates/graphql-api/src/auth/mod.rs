@@ -8,7 +8,7 @@ mod jwt;
 mod keys;
 mod settings;
 
-pub use settings::Settings;
+pub use settings::{Claims as JwtClaims, Settings};
 
 use crate::refusal::Refusal;
 use aws_lc_rs::constant_time::verify_slices_are_equal;
@@ -204,5 +204,5 @@ fn with_role(role: String, mut variables: HashMap<String, String>, backend: bool
 }
 
 fn denied(message: &str) -> Refusal {
-    Refusal::new("access-denied", "$", message)
+    Refusal::new("access-denied", "$", message).with_status(http::StatusCode::UNAUTHORIZED)
 }

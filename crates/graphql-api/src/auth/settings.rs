@@ -75,6 +75,19 @@ pub enum Mapped {
     At { path: JsonPath, default: Option<Value> },
 }
 
+impl Mapped {
+    /// As the configuration wrote it.
+    pub fn told(&self) -> Value {
+        match self {
+            Mapped::Literal(value) => value.clone(),
+            Mapped::At { path, default } => match default {
+                Some(default) => serde_json::json!({"path": path.to_string(), "default": default}),
+                None => serde_json::json!({"path": path.to_string()}),
+            },
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq)]
 pub enum TokenHeader {
     Authorization,

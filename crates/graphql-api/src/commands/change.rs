@@ -56,6 +56,10 @@ async fn many(draft: &mut Draft<'_>, name: &str, args: &Value) -> Result<Value, 
 async fn settle(draft: &mut Draft<'_>, change: &Change) -> Result<(), Refusal> {
     let before = draft.inconsistent.clone();
     draft.rebuild().await?;
+    if let (Some(conflict), false) = (draft.schema.conflict(), change.drops) {
+        let refusal = Refusal::new("unexpected", "$.args", conflict);
+        return Err(refusal.with_status(http::StatusCode::INTERNAL_SERVER_ERROR));
+    }
     let wrong = draft.newly_wrong(&before);
     if wrong.is_empty() {
         return Ok(());

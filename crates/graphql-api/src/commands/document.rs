@@ -98,6 +98,7 @@ async fn replace(draft: &mut Draft<'_>, command: &Command<'_>) -> Result<Value, 
         let message = format!("the metadata has '{name}', which this server does not support; take it out");
         return Err(Refusal::new("not-supported", "$.args", message));
     }
+    check_declared_once(&metadata)?;
     draft.metadata = metadata;
     draft.rebuild().await?;
     if !allow && !draft.inconsistent.is_empty() {
@@ -109,6 +110,47 @@ async fn replace(draft: &mut Draft<'_>, command: &Command<'_>) -> Result<Value, 
         2 => Ok(inconsistent(&draft.inconsistent)),
         _ => Ok(success()),
     }
+}
+
+/// Lists whose entries have names hold each name once.
+fn check_declared_once(metadata: &Metadata) -> Result<(), Refusal> {
+    fn twice<'m>(names: impl Iterator<Item = &'m str>) -> Vec<&'m str> {
+        let (mut seen, mut twice) = (Vec::new(), Vec::new());
+        for name in names {
+            match seen.contains(&name) {
+                true if !twice.contains(&name) => twice.push(name),
+                true => {}
+                false => seen.push(name),
+            }
+        }
+        twice
+    }
+    let lists = [
+        (
+            "allowlist entries",
+            twice(metadata.allowlist.iter().map(|entry| entry.collection.as_str())),
+        ),
+        (
+            "query collections",
+            twice(metadata.query_collections.iter().map(|one| one.name.as_str())),
+        ),
+        (
+            "sources",
+            twice(metadata.sources.iter().map(|source| source.name.as_str())),
+        ),
+        (
+            "rest endpoints",
+            twice(metadata.rest_endpoints.iter().map(|one| one.name.as_str())),
+        ),
+    ];
+    if let Some((what, names)) = lists.iter().find(|(_, names)| !names.is_empty()) {
+        let message = format!(
+            "multiple declarations exist for the following {what}: {}",
+            names.join(", ")
+        );
+        return Err(Refusal::new("parse-failed", "$.args.metadata", message));
+    }
+    Ok(())
 }
 
 /// What we would have to act on and cannot.

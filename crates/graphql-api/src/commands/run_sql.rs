@@ -4,7 +4,7 @@
 use super::{Command, admin_only};
 use crate::{dependents, draft::Draft, engine::Engine, identity::Identities, refusal::Refusal, split::statements};
 use graphql::Session;
-use metadata::commands::bare;
+use metadata::{TableName, commands::bare};
 use serde_json::{Value, json};
 use tokio_postgres::{Error as PostgresError, SimpleQueryMessage};
 
@@ -67,11 +67,27 @@ async fn run(draft: &mut Draft<'_>, asked: &Arguments<'_>) -> Result<Value, Refu
         .map_err(|error| failed(&error, asked.sql))?;
     if asked.check != Some(false) {
         let after = Identities::read(&**client).await?;
-        // It is read again in the same transaction.
-        draft.catalogs.remove(asked.source);
+        let old = draft.catalogs.remove(asked.source);
+        if let (false, Some(old)) = (asked.check.unwrap_or_else(|| changes_definitions(asked.sql)), old) {
+            // New rows of an enumeration are seen when metadata is reloaded.
+            draft.kept_values.insert(asked.source.to_owned(), old.enums.clone());
+        }
         follow(draft, asked, &before, &after).await?;
     }
     Ok(told(answer))
+}
+
+/// Hasura's rule for when SQL is taken to change what metadata speaks of.
+fn changes_definitions(sql: &str) -> bool {
+    let sql = sql.to_lowercase();
+    let words: Vec<&str> = sql
+        .split(|c: char| !c.is_alphanumeric() && c != '_')
+        .filter(|word| !word.is_empty())
+        .collect();
+    let pair = |first: &str, second: &str| words.windows(2).any(|pair| pair == [first, second]);
+    words.iter().any(|word| matches!(*word, "alter" | "drop" | "replace"))
+        || pair("create", "function")
+        || pair("comment", "on")
 }
 
 /// The metadata follows the database.
@@ -87,6 +103,9 @@ async fn follow(
         source
             .tables
             .retain(|entry| after.holds(&entry.table) || !before.holds(&entry.table));
+        let is_gone = |name: &TableName| before.holds_function(name) && !after.holds_function(name);
+        source.functions.retain(|entry| !is_gone(&entry.function));
+        after.check_computed_fields(source)?;
     }
     draft.rebuild().await?;
     dependents::settle(draft, &wrong, asked.cascade).await

@@ -50,9 +50,17 @@ pub async fn got(
     socket: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
     match socket {
-        Ok(socket) => websocket::upgrade(engine, headers, socket),
+        Ok(socket) => websocket::upgrade(engine, headers, socket, false),
         Err(_) => self::asked(State(engine), asked, headers).await,
     }
+}
+
+pub async fn got_first_version(
+    State(engine): State<Arc<Engine>>,
+    headers: HeaderMap,
+    socket: WebSocketUpgrade,
+) -> Response {
+    websocket::upgrade(engine, headers, socket, true)
 }
 
 /// Queries only: a link must not change anything. Variables are JSON text.

@@ -128,6 +128,11 @@ impl Hub {
             Ok(_) => return,
             Err(error) => return drop(subscriber.events.try_send(Event::Failed(error))),
         };
+        if plan.statements.len() > 1 {
+            let message = "a subscription is about one source only";
+            let error = GraphqlError::new("not-supported", "$", message);
+            return drop(subscriber.events.try_send(Event::Failed(error)));
+        }
         let Some(key) = Key::of(&plan) else {
             // Nothing of it comes from a database: it is answered once.
             let text = crate::answer::spliced(&plan, &|_, _| "null".to_owned());

@@ -7,6 +7,7 @@ mod hub;
 mod multiplex;
 
 pub use hub::Hub;
+pub use multiplex::multiplexed;
 
 use graphql::{GraphqlError, Request, Session};
 use std::sync::{
@@ -43,6 +44,7 @@ struct Wanted {
 pub struct Live {
     asks: mpsc::UnboundedSender<Ask>,
     next: AtomicU64,
+    open: Arc<AtomicU64>,
 }
 
 pub fn channel() -> (Live, Asked) {
@@ -50,6 +52,7 @@ pub fn channel() -> (Live, Asked) {
     let live = Live {
         asks,
         next: AtomicU64::new(1),
+        open: Arc::default(),
     };
     (live, Asked(asked))
 }
@@ -71,12 +74,19 @@ impl Live {
             events: sender,
             missed: missed.clone(),
         })));
+        self.open.fetch_add(1, Ordering::Relaxed);
         Subscription {
             id,
             asks: self.asks.clone(),
             events,
             missed,
+            open: self.open.clone(),
         }
+    }
+
+    /// For the developer's endpoint.
+    pub fn told(&self) -> serde_json::Value {
+        serde_json::json!({"subscribers": self.open.load(Ordering::Relaxed)})
     }
 }
 
@@ -86,6 +96,7 @@ pub struct Subscription {
     asks: mpsc::UnboundedSender<Ask>,
     events: mpsc::Receiver<Event>,
     missed: Arc<AtomicBool>,
+    open: Arc<AtomicU64>,
 }
 
 impl Subscription {
@@ -100,6 +111,7 @@ impl Subscription {
 
 impl Drop for Subscription {
     fn drop(&mut self) {
+        self.open.fetch_sub(1, Ordering::Relaxed);
         let _ = self.asks.send(Ask::Leave(self.id));
     }
 }

@@ -25,8 +25,8 @@ const KEEP_ALIVE: Duration = Duration::from_secs(5);
 /// A connection that asks for more at once is answered with errors.
 const MOST_OPERATIONS: usize = 1_000;
 
-pub fn upgrade(engine: Arc<Engine>, headers: HeaderMap, socket: WebSocketUpgrade) -> Response {
-    let protocol = Protocol::of(&headers);
+pub fn upgrade(engine: Arc<Engine>, headers: HeaderMap, socket: WebSocketUpgrade, first_version: bool) -> Response {
+    let protocol = Protocol::of(&headers, first_version);
     socket
         .protocols([protocol.name()])
         .max_message_size(LARGEST_MESSAGE)
@@ -140,7 +140,7 @@ impl Connection {
         if self.caller.is_some() {
             return match self.protocol {
                 Protocol::Transport => Err(Refused::Silently(Closing::TOO_MANY_INITS)),
-                Protocol::Apollo => Ok(vec![Frame::Ack]),
+                Protocol::Apollo { .. } => Ok(vec![Frame::Ack]),
             };
         }
         let headers = self.headers(payload);
@@ -175,16 +175,17 @@ impl Connection {
         let Some(caller) = self.caller.clone() else {
             return match self.protocol {
                 Protocol::Transport => Err(Refused::Silently(Closing::UNAUTHORIZED)),
-                Protocol::Apollo => {
+                Protocol::Apollo { .. } => {
                     let message = "start received before the connection is initialised";
-                    Ok(vec![Frame::Refused(message.to_owned())])
+                    let refusal = Refusal::new("start-failed", "$", message);
+                    Ok(Frame::failed(&id, &refusal.error))
                 }
             };
         };
         if self.operations.contains_key(&id) {
             return match self.protocol {
                 Protocol::Transport => Err(Refused::Silently(Closing::duplicate(&id))),
-                Protocol::Apollo => {
+                Protocol::Apollo { .. } => {
                     let message = format!("an operation already exists with this id: {id}");
                     let refusal = Refusal::new("unexpected", "$", message);
                     Ok(Frame::failed(&id, &refusal.error))

@@ -10,8 +10,8 @@ use std::borrow::Cow;
 pub enum Protocol {
     /// `graphql-transport-ws`
     Transport,
-    /// `graphql-ws`
-    Apollo,
+    /// `graphql-ws`; on the first version of the endpoint errors have the form they had there.
+    Apollo { first_version: bool },
 }
 
 pub enum Incoming {
@@ -32,13 +32,13 @@ pub enum Frame {
     /// Id, and the payload as text.
     Next(String, String),
     /// Before anything was executed.
-    Failed(String, Value),
+    Failed(String, GraphqlError),
     Complete(String),
 }
 
 impl Frame {
     pub fn failed(id: &str, error: &GraphqlError) -> Vec<Frame> {
-        let failed = Frame::Failed(id.to_owned(), error.as_graphql());
+        let failed = Frame::Failed(id.to_owned(), error.clone());
         vec![failed, Frame::Complete(id.to_owned())]
     }
 
@@ -104,21 +104,21 @@ fn short(mut text: String) -> String {
 }
 
 impl Protocol {
-    pub fn of(headers: &HeaderMap) -> Self {
+    pub fn of(headers: &HeaderMap, first_version: bool) -> Self {
         let offered = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter();
         let mut names = offered
             .filter_map(|value| value.to_str().ok())
             .flat_map(|value| value.split(','));
         match names.any(|name| name.trim() == "graphql-transport-ws") {
             true => Protocol::Transport,
-            false => Protocol::Apollo,
+            false => Protocol::Apollo { first_version },
         }
     }
 
     pub fn name(self) -> &'static str {
         match self {
             Protocol::Transport => "graphql-transport-ws",
-            Protocol::Apollo => "graphql-ws",
+            Protocol::Apollo { .. } => "graphql-ws",
         }
     }
 
@@ -134,15 +134,15 @@ impl Protocol {
         let kind = message["type"].as_str().unwrap_or_default();
         match (self, kind) {
             (_, "connection_init") => Ok(Incoming::Init(message["payload"].clone())),
-            (Protocol::Transport, "subscribe") | (Protocol::Apollo, "start") => Ok(Incoming::Start {
+            (Protocol::Transport, "subscribe") | (Protocol::Apollo { .. }, "start") => Ok(Incoming::Start {
                 id: id()?,
                 payload: message["payload"].clone(),
             }),
             (Protocol::Transport, "complete") => Ok(Incoming::Stop(id()?)),
-            (Protocol::Apollo, "stop") => Ok(id().map_or(Incoming::Nothing, Incoming::Stop)),
+            (Protocol::Apollo { .. }, "stop") => Ok(id().map_or(Incoming::Nothing, Incoming::Stop)),
             (Protocol::Transport, "ping") => Ok(Incoming::Ping),
             (Protocol::Transport, "pong") => Ok(Incoming::Nothing),
-            (Protocol::Apollo, "connection_terminate") => Ok(Incoming::Terminate),
+            (Protocol::Apollo { .. }, "connection_terminate") => Ok(Incoming::Terminate),
             (_, other) => Err(Closing::invalid(format!("Invalid message: type '{other}' is unknown"))),
         }
     }
@@ -165,8 +165,14 @@ impl Protocol {
                     Value::from(id.as_str())
                 )
             }
-            Frame::Failed(id, error) if transport => json!({"type": "error", "id": id, "payload": [error]}).to_string(),
-            Frame::Failed(id, error) => json!({"type": "error", "id": id, "payload": {"errors": [error]}}).to_string(),
+            Frame::Failed(id, error) => {
+                let payload = match self {
+                    Protocol::Transport => json!([error.as_graphql()]),
+                    Protocol::Apollo { first_version: true } => error.as_query(),
+                    Protocol::Apollo { first_version: false } => error.response(),
+                };
+                json!({"type": "error", "id": id, "payload": payload}).to_string()
+            }
             Frame::Complete(id) => json!({"type": "complete", "id": id}).to_string(),
         })
     }

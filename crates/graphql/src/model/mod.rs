@@ -2,6 +2,7 @@
 //! and permissions per role. What does not resolve is reported and left out.
 
 mod computed;
+mod conflict;
 mod enumeration;
 mod function;
 mod names;
@@ -13,9 +14,9 @@ mod wrong;
 pub use computed::{Computed, Returns, Slot};
 pub use function::{Argument, Function};
 pub use names::{Naming, is_graphql_name};
-pub use permission::{Cell, Delete, Insert, Permissions, Select, Update};
+pub use permission::{Cell, Permissions, Select, Update};
 pub use relationship::Relationship;
-pub use table::{Column, EnumValue, Table, scalar_of};
+pub use table::{Column, Table, scalar_of};
 pub use wrong::Inconsistency;
 
 use crate::{Options, catalog::Catalog};

@@ -108,10 +108,14 @@ impl Writer<'_> {
             .into_iter()
             .flatten()
         {
-            if let Some(known) = name.as_str().and_then(|name| table.column_of(name)) {
-                let name = quote_ident(&known.name);
-                sets.push(format!("{name} = excluded.{name}"));
-            }
+            let Some(known) = name.as_str().and_then(|name| table.column_of(name)) else {
+                return Err(GraphqlError::validation(
+                    &path.key("on_conflict"),
+                    "erroneous column name",
+                ));
+            };
+            let name = quote_ident(&known.name);
+            sets.push(format!("{name} = excluded.{name}"));
         }
         if sets.is_empty() {
             return Ok(format!(" on conflict on constraint {constraint} do nothing"));

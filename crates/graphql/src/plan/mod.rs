@@ -34,6 +34,8 @@ pub struct Statement {
     pub feeds: Vec<Feed>,
     /// Where in the request it came from.
     pub path: String,
+    /// Where a failed check is told to be, if elsewhere.
+    pub check_path: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -213,6 +215,7 @@ impl<'a> Writer<'a> {
             params: std::mem::take(&mut self.params),
             feeds: Vec::new(),
             path: path.to_owned(),
+            check_path: None,
         }
     }
 

@@ -49,7 +49,11 @@ impl Writer<'_> {
             _ => path.render(),
         };
         let sql = self.changed(at, &change, one, single, path)?;
-        out.push(self.statement(sql, &place));
+        let mut statement = self.statement(sql, &place);
+        if matches!(root.verb, Verb::Update | Verb::UpdateByPrimaryKey) {
+            statement.check_path = Some("$".to_owned());
+        }
+        out.push(statement);
         Ok(Source::Cell(out.len() - 1, 0))
     }
 
@@ -134,7 +138,7 @@ impl Writer<'_> {
         let Some(permission) = &schema.permissions[at].update else {
             return Err(refused(path));
         };
-        let mut sets = self.assignments(table, given, path)?;
+        let mut sets = self.assignments(table, given, permission.set.is_empty(), path)?;
         for (name, preset) in &permission.set {
             if let Some(known) = table.column_named(name) {
                 sets.push((name.clone(), self.preset(preset, known)?));
@@ -168,10 +172,11 @@ impl Writer<'_> {
         &mut self,
         table: &Table,
         given: &Map<String, Value>,
+        needed: bool,
         path: &Path<'_>,
     ) -> Result<Vec<(String, String)>, GraphqlError> {
         let mut sets: Vec<(String, String)> = Vec::new();
-        let mut any = false;
+        let mut any = !needed;
         for (operator, fields) in given {
             let Some(fields) = fields.as_object().filter(|_| operator.starts_with('_')) else {
                 continue;

@@ -54,9 +54,8 @@ fn typed(operator: &str) -> Option<(&'static str, &'static str)> {
         "matches" => ("~", "lquery"),
         "matches_any" => ("?", "lquery[]"),
         "matches_fulltext" => ("@", "ltxtquery"),
-        // An array has one of the kind.
-        "ancestor_any" => ("<@", "ltree[]"),
-        "descendant_any" => ("@>", "ltree[]"),
+        "ancestor_any" => ("@>", "ltree[]"),
+        "descendant_any" => ("<@", "ltree[]"),
         _ => return None,
     })
 }
@@ -69,11 +68,7 @@ impl Writer<'_> {
         }
         if let Some((sql, ty)) = typed(operator) {
             let right = self.param(text(value), ty);
-            return Ok(match operator {
-                "ancestor_any" => format!("({right} @> {left})"),
-                "descendant_any" => format!("({right} <@ {left})"),
-                _ => format!("({left} {sql} {right})"),
-            });
+            return Ok(format!("({left} {sql} {right})"));
         }
         match operator {
             "is_null" if *value == Value::Bool(true) || *value == "true" => Ok(format!("({left} is null)")),

@@ -11,8 +11,9 @@ impl Writer<'_> {
     pub fn value(&mut self, value: &Value, column: &Column) -> String {
         let text = match column {
             column if column.is_json() => Some(value.to_string()).filter(|_| !value.is_null()),
-            column if column.is_geographic() && value.is_object() => {
-                let made = self.param(Some(value.to_string()), "text");
+            column if column.is_geographic() && is_geojson(value) => {
+                let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+                let made = self.param(Some(text), "text");
                 return format!("st_geomfromgeojson({made})::{}", column.sql_type);
             }
             column => text(&stored(value, column)),
@@ -99,6 +100,11 @@ impl Writer<'_> {
         }
         value
     }
+}
+
+/// An object, or its text, as a session variable has it.
+fn is_geojson(value: &Value) -> bool {
+    value.is_object() || value.as_str().is_some_and(|text| text.trim_start().starts_with('{'))
 }
 
 /// An enumeration's value as the table has it.

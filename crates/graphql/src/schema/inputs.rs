@@ -319,6 +319,9 @@ pub fn list_arguments(
         let order = list(builder.ty(at, "order_by"));
         field = field.own_argument(naming, "order_by", order, "sort the rows by one or more columns");
     }
+    if let Some(limit) = field.arguments.get_mut("limit") {
+        limit.strict = true;
+    }
     field.argument("where", named(builder.ty(at, "bool_exp")), "filter the rows returned")
 }
 

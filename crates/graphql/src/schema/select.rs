@@ -169,13 +169,10 @@ fn computed_field(builder: &mut Builder<'_>, at: usize, field: &Computed) -> Fie
             }
         }
     };
-    let about = field.comment.clone().unwrap_or_else(|| {
-        let table = &builder.model.tables[at].name;
-        format!(
-            "A computed field, executes function \"{}\" on \"{table}\"",
-            field.function
-        )
-    });
+    let about = field
+        .comment
+        .clone()
+        .unwrap_or_else(|| format!("A computed field, executes function \"{}\"", field.function));
     definition = definition.described(about);
     let given: Vec<Argument> = field.given().cloned().collect();
     if given.is_empty() {

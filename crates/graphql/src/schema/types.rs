@@ -24,6 +24,8 @@ pub struct InputDefinition {
     pub ty: TypeRef,
     /// What the planner knows it as, where a naming convention shows it otherwise.
     pub canonical: Option<String>,
+    /// Text does not stand for a number.
+    pub strict: bool,
     /// As written in GraphQL.
     pub default: Option<&'static str>,
     pub description: Option<String>,
@@ -77,6 +79,7 @@ impl InputDefinition {
         InputDefinition {
             ty,
             canonical: None,
+            strict: false,
             default: None,
             description: None,
         }

@@ -113,6 +113,9 @@ impl Coercion<'_> {
                     format!("field '{key}' not found in type: '{name}'"),
                 ));
             };
+            if definition.strict && value.is_text() {
+                return Err(self.found(value, &definition.ty, &here));
+            }
             let absent = matches!(value, Given::Absent { .. });
             let value = self.value(value, &definition.ty, &here)?;
             if !absent {
@@ -136,13 +139,26 @@ impl Coercion<'_> {
     fn scalar(&self, given: &Given<'_>, name: &str, ty: &TypeRef, path: &Path<'_>) -> Coerced {
         let json = given.to_json();
         let enumeration = matches!(given, Given::Enum(_));
+        if matches!(name, "geometry" | "geography") && json.is_object() {
+            super::geojson::check(&json).map_err(|message| GraphqlError::parse(path, message))?;
+        }
+        if let (Given::Int(text) | Given::Float(text), false) = (
+            given,
+            matches!(name, "Int" | "Float" | "json" | "jsonb" | "Boolean" | "String" | "ID"),
+        ) {
+            // As it was written: PostgreSQL knows its digits better than a float would.
+            return Ok(Json::from(*text));
+        }
         let good = match name {
             "Int" => {
                 let whole = json
                     .as_i64()
                     .or_else(|| json.as_f64().filter(|n| n.fract() == 0.0).map(|n| n as i64));
-                match whole.filter(|number| i32::try_from(*number).is_ok()) {
-                    Some(number) => return Ok(Json::from(number)),
+                let whole = whole.or_else(|| json.as_str().filter(|_| !enumeration)?.parse().ok());
+                match whole {
+                    Some(number) if i32::try_from(number).is_ok() => return Ok(Json::from(number)),
+                    Some(_) => return Err(overflow(&json, path)),
+                    None if json.is_number() => return Err(overflow(&json, path)),
                     None => false,
                 }
             }
@@ -179,6 +195,27 @@ impl Coercion<'_> {
         };
         let message = format!("expected {expected} for type '{base}', but found {}", given.described());
         GraphqlError::validation(path, message)
+    }
+}
+
+fn overflow(json: &Json, path: &Path<'_>) -> GraphqlError {
+    let number = json.as_f64().unwrap_or_default();
+    let message = format!(
+        "The value {} lies outside the bounds or is not an integer. Maybe it is a float, or is there integer overflow?",
+        scientific(number)
+    );
+    GraphqlError::parse(path, message)
+}
+
+/// As Hasura shows numbers: `2.147483648e9`, `1.5`.
+fn scientific(number: f64) -> String {
+    if (0.1..1e7).contains(&number.abs()) {
+        return format!("{number:?}");
+    }
+    let text = format!("{number:e}");
+    match text.split_once('e') {
+        Some((digits, exponent)) if !digits.contains('.') => format!("{digits}.0e{exponent}"),
+        _ => text,
     }
 }
 

@@ -49,6 +49,14 @@ impl Given<'_> {
         }
     }
 
+    pub fn is_text(&self) -> bool {
+        match self {
+            Given::String(_) | Given::Json(Json::String(_)) => true,
+            Given::Variable { value, .. } => value.is_text(),
+            _ => false,
+        }
+    }
+
     pub fn is_null(&self) -> bool {
         match self {
             Given::Null | Given::Json(Json::Null) => true,

@@ -2,6 +2,7 @@
 //! variable, fragment or directive is left in it.
 
 mod coerce;
+mod geojson;
 mod given;
 mod selection;
 mod variables;

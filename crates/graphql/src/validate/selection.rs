@@ -64,7 +64,19 @@ pub fn resolve(
         &root.key("selectionSet"),
         &mut selected,
     )?;
-    if operation.kind == OperationKind::Subscription && selected.len() > 1 {
+    let several = |selection: &Selection| match selection {
+        Selection::Field(field) => field
+            .directives
+            .iter()
+            .any(|one| one.name == "_multiple_top_level_fields"),
+        _ => false,
+    };
+    let asked = operation
+        .directives
+        .iter()
+        .any(|one| one.name == "_multiple_top_level_fields")
+        || operation.selection.iter().any(several);
+    if operation.kind == OperationKind::Subscription && selected.len() > 1 && !asked {
         return Err(GraphqlError::validation(
             &root,
             "subscriptions must select one top level field",

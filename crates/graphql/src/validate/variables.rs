@@ -4,9 +4,11 @@ use super::given::Given;
 use crate::errors::{GraphqlError, Path};
 use crate::syntax::{Operation, TypeRef, Value};
 use serde_json::{Map, Value as Json};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 pub struct Variables<'a> {
+    /// Those that declare a default other than null.
+    defaulted: HashSet<&'a str>,
     declared: HashMap<&'a str, (&'a TypeRef, Bound<'a>)>,
 }
 
@@ -20,8 +22,16 @@ impl<'a> Variables<'a> {
     pub fn bind(operation: &'a Operation, given: &'a Map<String, Json>) -> Result<Self, GraphqlError> {
         let root = Path::root();
         let mut declared = HashMap::new();
+        let mut defaulted = HashSet::new();
         for definition in &operation.variables {
             let ty = &definition.ty;
+            if definition
+                .default
+                .as_ref()
+                .is_some_and(|default| *default != Value::Null)
+            {
+                defaulted.insert(definition.name.as_str());
+            }
             let bound = match (given.get(&definition.name), &definition.default) {
                 (Some(Json::Null), _) if ty.is_required() => {
                     let message = format!("null value found for non-nullable type: \"{ty}\"");
@@ -47,7 +57,7 @@ impl<'a> Variables<'a> {
             let message = format!("unexpected variables in variableValues: {unexpected}");
             return Err(GraphqlError::validation(&root.key("variableValues"), message));
         }
-        Ok(Variables { declared })
+        Ok(Variables { defaulted, declared })
     }
 
     /// Puts variables' values in place.
@@ -89,6 +99,6 @@ impl<'a> Variables<'a> {
     }
 
     pub fn has_default(&self, name: &str) -> bool {
-        matches!(self.declared.get(name), Some((_, Bound::Default(_))))
+        self.defaulted.contains(name)
     }
 }

@@ -14,7 +14,7 @@ pub fn parse_failed(path: impl Into<String>, message: impl Into<String>) -> Refu
 /// One typed value under `key`.
 pub fn required<T: DeserializeOwned>(args: &Value, key: &str) -> Result<T, Refusal> {
     match args.get(key) {
-        None | Some(Value::Null) => Err(parse_failed("$", format!("key \"{key}\" not found"))),
+        None | Some(Value::Null) => Err(parse_failed(ARGS, format!("key \"{key}\" not found"))),
         Some(value) => typed(value, key),
     }
 }

@@ -127,20 +127,34 @@ fn drop_query(metadata: &mut Metadata, args: &Value) -> Done {
     Ok(Change::dropped(false))
 }
 
-fn scope(args: &Value) -> Result<AllowScope, Refusal> {
-    let scope: AllowScope = optional(args, "scope")?.unwrap_or(AllowScope {
-        global: true,
-        roles: None,
-    });
-    if !scope.global && scope.roles.as_ref().is_none_or(Vec::is_empty) {
-        return Err(parse_failed("$.scope.roles", "roles field should not be empty"));
+fn scope(args: &Value) -> Result<Option<AllowScope>, Refusal> {
+    let Some(given) = args.get("scope").filter(|given| !given.is_null()) else {
+        return Ok(None);
+    };
+    let Some(global) = given.get("global").and_then(Value::as_bool) else {
+        return Err(parse_failed("$.args.scope", "key \"global\" not found"));
+    };
+    let roles: Option<Vec<String>> = optional(given, "roles")?;
+    match &roles {
+        Some(_) if global => Err(parse_failed(
+            "$.args.scope",
+            "roles are not allowed when global is true",
+        )),
+        None if !global => Err(parse_failed("$.args.scope", "key \"roles\" not found")),
+        Some(listed) if listed.is_empty() => Err(parse_failed(
+            "$.args.scope.roles",
+            "parsing NonEmpty failed, unexpected empty list",
+        )),
+        _ => Ok(Some(AllowScope { global, roles })),
     }
-    Ok(scope)
 }
 
 fn allow(metadata: &mut Metadata, args: &Value) -> Done {
     let collection = name(args, "collection")?;
-    let scope = scope(args)?;
+    let scope = scope(args)?.unwrap_or(AllowScope {
+        global: true,
+        roles: None,
+    });
     find(metadata, &collection)?;
     if metadata.allowlist.iter().any(|entry| entry.collection == collection) {
         let message = format!("collection \"{collection}\" already exists in the allowlist");
@@ -151,13 +165,16 @@ fn allow(metadata: &mut Metadata, args: &Value) -> Done {
 }
 
 fn not_allowed(collection: &str) -> Refusal {
-    absent(
-        ARGS,
-        format!("collection \"{collection}\" doesn't exist in the allowlist"),
-    )
+    let message = format!("collection \"{collection}\" doesn't exist in the allowlist");
+    Refusal::new("not-found", ARGS, message)
 }
 
 fn disallow(metadata: &mut Metadata, args: &Value) -> Done {
+    if args.get("collection").is_none() {
+        let message = "parsing Hasura.RQL.Types.Allowlist.DropCollectionFromAllowlist(DropCollectionFromAllowlist) \
+                       failed, key \"collection\" not found";
+        return Err(parse_failed(ARGS, message));
+    }
     let collection = name(args, "collection")?;
     let before = metadata.allowlist.len();
     metadata.allowlist.retain(|entry| entry.collection != collection);
@@ -169,7 +186,7 @@ fn disallow(metadata: &mut Metadata, args: &Value) -> Done {
 
 fn rescope(metadata: &mut Metadata, args: &Value) -> Done {
     let collection = name(args, "collection")?;
-    let scope = scope(args)?;
+    let scope = scope(args)?.ok_or_else(|| parse_failed(ARGS, "key \"scope\" not found"))?;
     let found = metadata
         .allowlist
         .iter_mut()

@@ -46,14 +46,22 @@ fn url(args: &Value) -> Result<String, Refusal> {
     let mut names: Vec<&str> = Vec::new();
     for segment in url.trim_end_matches('/').split('/') {
         match segment.strip_prefix(':') {
-            _ if segment.is_empty() => return wrong("Empty path segments are not allowed"),
-            Some("") => return wrong("Parameter names cannot be empty"),
-            Some(name) if names.contains(&name) => return wrong("Duplicate parameter names in the path"),
+            _ if segment.is_empty() => return unnamed(&url),
+            Some("") => return unnamed(&url),
+            Some(name) if names.contains(&name) => {
+                let message = format!("Duplicate variables are not allowed: {url}");
+                return Err(Refusal::new("invalid-configuration", ARGS, message));
+            }
             Some(name) => names.push(name),
             None => {}
         }
     }
     Ok(url)
+}
+
+fn unnamed(url: &str) -> Result<String, Refusal> {
+    let message = format!("Empty segments or unnamed variables are not allowed: {url}");
+    Err(Refusal::new("invalid-configuration", ARGS, message))
 }
 
 fn check_query(metadata: &Metadata, definition: &RestDefinition) -> Result<(), Refusal> {

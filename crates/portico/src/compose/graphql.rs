@@ -73,6 +73,9 @@ fn api(hasura: Hasura) -> Result<graphql_api::Settings> {
         auth: hasura.auth,
         verifier: None,
         options: hasura.options,
+        allow_list: hasura.allow_list,
+        cors: hasura.cors,
+        apis: hasura.apis,
     })
 }
 

@@ -32,6 +32,9 @@ pub struct Hasura {
     pub connections: usize,
     pub auth: graphql_api::auth::Settings,
     pub options: graphql_api::Options,
+    pub allow_list: bool,
+    pub cors: graphql_api::Cors,
+    pub apis: graphql_api::Apis,
     pub address: SocketAddr,
     /// `/metrics` and `/ping`, where `PORTICO_ADMIN_ADDR` asks for them.
     pub admin: Option<SocketAddr>,
@@ -60,6 +63,9 @@ pub fn read(environment: BTreeMap<String, String>) -> Result<Hasura, Vec<Mistake
     let admin = reader.parsed("PORTICO_ADMIN_ADDR", "an address such as 127.0.0.1:9100");
     let connections = reader.parsed("HASURA_GRAPHQL_PG_CONNECTIONS", "a number").unwrap_or(50);
     let options = reader.options();
+    let allow_list = reader.flag("HASURA_GRAPHQL_ENABLE_ALLOWLIST", false);
+    let cors = reader.cors();
+    let apis = reader.apis();
     let auth = reader.auth();
     let mistakes = reader.mistakes;
     let Some(metadata_database) = metadata_database.filter(|_| mistakes.is_empty()) else {
@@ -73,6 +79,9 @@ pub fn read(environment: BTreeMap<String, String>) -> Result<Hasura, Vec<Mistake
         connections,
         auth,
         options,
+        allow_list,
+        cors,
+        apis,
         address,
         admin,
     })
@@ -146,6 +155,31 @@ impl Reader<'_> {
             infer_function_permissions: self.flag("HASURA_GRAPHQL_INFER_FUNCTION_PERMISSIONS", true),
             conventions,
             naming_convention: convention,
+        }
+    }
+
+    fn cors(&mut self) -> graphql_api::Cors {
+        let (name, off) = ("HASURA_GRAPHQL_CORS_DOMAIN", "HASURA_GRAPHQL_DISABLE_CORS");
+        if self.flag(off, false) {
+            return graphql_api::Cors::Off;
+        }
+        let parsed = graphql_api::Cors::parse(self.text(name).unwrap_or("*"));
+        parsed.unwrap_or_else(|message| {
+            self.wrong(name, message);
+            graphql_api::Cors::Off
+        })
+    }
+
+    fn apis(&mut self) -> graphql_api::Apis {
+        let name = "HASURA_GRAPHQL_ENABLED_APIS";
+        let parsed = self.text(name).map(graphql_api::Apis::parse);
+        match parsed {
+            None => graphql_api::Apis::default(),
+            Some(Ok(apis)) => apis,
+            Some(Err(message)) => {
+                self.wrong(name, message);
+                graphql_api::Apis::default()
+            }
         }
     }
 
