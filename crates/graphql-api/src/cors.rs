@@ -89,8 +89,6 @@ pub async fn layer(State(cors): State<Cors>, request: Request, next: Next) -> Re
     let headers = response.headers_mut();
     allow(headers, origin);
     if preflight {
-        let methods = HeaderValue::from_static("GET,POST,PUT,PATCH,DELETE,OPTIONS");
-        headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, methods);
         headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("1728000"));
         if let Some(asked) = asked {
             headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, asked);
@@ -111,6 +109,8 @@ fn allow(headers: &mut HeaderMap, origin: HeaderValue) {
         header::ACCESS_CONTROL_ALLOW_CREDENTIALS,
         HeaderValue::from_static("true"),
     );
+    let methods = HeaderValue::from_static("GET,POST,PUT,PATCH,DELETE,OPTIONS");
+    headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, methods);
     headers.append(header::VARY, HeaderValue::from_static("Origin"));
 }
 

@@ -2,7 +2,7 @@
 
 use crate::refusal::Refusal;
 use foundation::{Error, Result};
-use metadata::{Source, TableName, rename};
+use metadata::{Source, SourceObject, TableName, rename};
 use postgres_chassis::translate;
 use serde::Deserialize;
 use std::collections::{BTreeMap, HashMap};
@@ -22,7 +22,7 @@ where c.relkind in ('r', 'v', 'm', 'f', 'p')
     and n.nspname not in ('pg_catalog', 'information_schema') and n.nspname not like 'pg\\_t%'";
 
 const FUNCTIONS: &str = "
-select n.nspname, p.proname, count(*), bool_or(p.provolatile = 'v')
+select n.nspname, p.proname, array_agg(p.oid::int8), bool_or(p.provolatile = 'v')
 from pg_proc p join pg_namespace n on n.oid = p.pronamespace
 where n.nspname not in ('pg_catalog', 'information_schema') and n.nspname not like 'pg\\_t%'
 group by n.nspname, p.proname";
@@ -46,7 +46,7 @@ pub struct Identities(HashMap<i64, Table>, HashMap<TableName, Functions>);
 
 /// Those of one name.
 struct Functions {
-    overloads: i64,
+    oids: Vec<i64>,
     volatile: bool,
 }
 
@@ -64,7 +64,7 @@ impl Identities {
                 name: row.get(1),
             };
             let functions = Functions {
-                overloads: row.get(2),
+                oids: row.get(2),
                 volatile: row.get(3),
             };
             (name, functions)
@@ -76,37 +76,50 @@ impl Identities {
         ))
     }
 
+    pub fn holds(&self, name: &TableName) -> bool {
+        self.0.values().any(|table| table.name == *name)
+    }
+
     pub fn holds_function(&self, name: &TableName) -> bool {
         self.1.contains_key(name)
     }
 
     /// # Errors
-    /// A function that a computed field stands on was overloaded or made volatile.
-    pub fn check_computed_fields(&self, source: &Source) -> Result<(), Refusal> {
+    /// A function that a computed field stands on was replaced, overloaded or made volatile.
+    pub fn check_computed_fields(&self, after: &Identities, source: &Source) -> Result<(), Refusal> {
         for entry in &source.tables {
             for field in &entry.computed_fields {
                 let function = &field.definition.function;
-                let Some(functions) = self.1.get(function) else {
+                let (Some(was), Some(is)) = (self.1.get(function), after.1.get(function)) else {
                     continue;
                 };
                 let (name, table) = (&field.name, &entry.table);
-                let message = match functions {
-                    Functions { overloads: 2.., .. } => format!(
+                if !is.oids.iter().any(|oid| was.oids.contains(oid)) {
+                    let object = SourceObject::ComputedField {
+                        table: table.clone(),
+                        name: name.clone(),
+                    };
+                    let message = format!(
+                        "cannot drop due to the following dependent objects: {object} in source \"{}\"",
+                        source.name
+                    );
+                    return Err(Refusal::new("dependency-error", "$.args", message));
+                }
+                let message = if is.oids.len() > 1 {
+                    format!(
                         "The function \"{function}\" associated with computed field\"{name}\" of table \"{table}\" is being overloaded"
-                    ),
-                    Functions { volatile: true, .. } => format!(
+                    )
+                } else if is.volatile && !was.volatile {
+                    format!(
                         "The type of function \"{function}\" associated with computed field \"{name}\" of table \"{table}\" is being altered to \"VOLATILE\""
-                    ),
-                    _ => continue,
+                    )
+                } else {
+                    continue;
                 };
                 return Err(Refusal::new("not-supported", "$.args", message));
             }
         }
         Ok(())
-    }
-
-    pub fn holds(&self, name: &TableName) -> bool {
-        self.0.values().any(|table| table.name == *name)
     }
 
     /// Says in `source` what is called otherwise in `after`.

@@ -13,6 +13,7 @@ mod draft;
 mod endpoints;
 mod engine;
 mod identity;
+mod listed;
 mod live;
 mod refusal;
 mod sources;

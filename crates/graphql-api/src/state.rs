@@ -89,7 +89,8 @@ pub fn schema(
         .iter()
         .map(|(name, catalog)| (name.clone(), &**catalog))
         .collect();
-    let (schema, inconsistent) = Schema::build(&read, metadata, &settings.options);
+    let (schema, mut inconsistent) = Schema::build(&read, metadata, &settings.options);
+    inconsistent.extend(crate::listed::inconsistencies(&schema, metadata));
     (Arc::new(schema), inconsistent)
 }
 

@@ -4,6 +4,7 @@ mod catalog;
 mod document;
 mod errors;
 mod introspect;
+mod misfit;
 
 mod model;
 mod plan;
@@ -125,6 +126,14 @@ impl Schema {
             self.documents.insert(request.query.clone(), document.clone());
         }
         Ok(document)
+    }
+
+    /// What of a listed operation is not in the administrator's schema any more.
+    pub fn misfits(&self, query: &str) -> Vec<String> {
+        match syntax::parse_document(query) {
+            Ok(document) => misfit::misfits(&self.role("admin", true), &document),
+            Err(_) => vec!["$: not a valid graphql query".to_owned()],
+        }
     }
 
     /// How many documents are remembered.

@@ -29,7 +29,8 @@ pub async fn apply(draft: &mut Draft<'_>, name: &str, args: &Value) -> Option<Re
             return Some(Err(refusal));
         }
     }
-    Some(judged.map(|()| success()))
+    let told = |message: String| json!({ "message": message });
+    Some(judged.map(|()| change.message.map_or_else(success, told)))
 }
 
 /// Each table's refusal is a warning; the others are done.
@@ -63,6 +64,15 @@ async fn settle(draft: &mut Draft<'_>, change: &Change) -> Result<(), Refusal> {
     let wrong = draft.newly_wrong(&before);
     if wrong.is_empty() {
         return Ok(());
+    }
+    if wrong.iter().any(|one| one.kind == "query_collections") {
+        let mut refusal = Refusal::new(
+            "unexpected",
+            "$.args",
+            "cannot continue due to newly found inconsistent metadata",
+        );
+        refusal.error.internal = Some(Box::new(Value::Array(wrong.iter().map(told).collect())));
+        return Err(refusal.with_status(http::StatusCode::INTERNAL_SERVER_ERROR));
     }
     if change.drops {
         return dependents::settle(draft, &before, change.cascade).await;

@@ -105,7 +105,7 @@ async fn follow(
             .retain(|entry| after.holds(&entry.table) || !before.holds(&entry.table));
         let is_gone = |name: &TableName| before.holds_function(name) && !after.holds_function(name);
         source.functions.retain(|entry| !is_gone(&entry.function));
-        after.check_computed_fields(source)?;
+        before.check_computed_fields(after, source)?;
     }
     draft.rebuild().await?;
     dependents::settle(draft, &wrong, asked.cascade).await

@@ -22,6 +22,7 @@ pub struct Asked {
     query: Option<String>,
     operation_name: Option<String>,
     variables: Option<Value>,
+    extensions: Option<Value>,
 }
 
 pub async fn posted(State(engine): State<Arc<Engine>>, headers: HeaderMap, body: Bytes) -> Response {
@@ -92,6 +93,14 @@ async fn of_body(engine: &Engine, headers: &HeaderMap, body: &[u8]) -> Result<St
 
 async fn of_one(engine: &Engine, headers: &HeaderMap, asked: Asked, writes: bool) -> Result<String, Refusal> {
     let caller = engine.auth.session(headers, None).await?;
+    if asked
+        .extensions
+        .as_ref()
+        .is_some_and(|extensions| extensions.get("persistedQuery").is_some())
+    {
+        let message = "Automatic Persisted Queries is not enabled";
+        return Err(Refusal::new("not-supported", "$", message));
+    }
     let Some(query) = asked.query else {
         return Err(Refusal::new("parse-failed", "$", "the key 'query' was not present"));
     };

@@ -224,6 +224,10 @@ enum Refused {
 }
 
 fn request(payload: &Value) -> Result<Request, Refusal> {
+    if payload["extensions"].get("persistedQuery").is_some() {
+        let message = "Automatic Persisted Queries is not enabled";
+        return Err(Refusal::new("not-supported", "$", message));
+    }
     let Some(query) = payload["query"].as_str() else {
         return Err(Refusal::new("parse-failed", "$", "the key 'query' was not present"));
     };

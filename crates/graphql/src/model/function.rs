@@ -125,6 +125,14 @@ fn function(
             Some(_) => {}
         }
     }
+    let asked = configuration.exposed_as.as_deref();
+    if asked == Some("mutation") && !facts.volatile {
+        reasons.push(
+            "the function was requested to be exposed as a mutation, but is not marked VOLATILE. Maybe the function was \
+             given the wrong volatility when it was defined?"
+                .to_owned(),
+        );
+    }
     let (Some(table), true) = (table, reasons.is_empty()) else {
         let what = format!("the function \"{name}\" cannot be tracked");
         return Err(match reasons.as_slice() {

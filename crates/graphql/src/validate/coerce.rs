@@ -162,7 +162,12 @@ impl Coercion<'_> {
                     None => false,
                 }
             }
-            "Float" => json.is_number() || matches!(given, Given::Int(_) | Given::Float(_)),
+            "Float" => {
+                let is_number = |text: &str| text.trim().parse::<f64>().is_ok();
+                json.is_number()
+                    || matches!(given, Given::Int(_) | Given::Float(_))
+                    || (!enumeration && json.as_str().is_some_and(is_number))
+            }
             "Boolean" => json.is_boolean(),
             "String" => json.is_string() && !enumeration && !matches!(given, Given::Int(_) | Given::Float(_)),
             "ID" => (json.is_string() && !enumeration) || json.is_i64(),

@@ -76,7 +76,8 @@ pub fn resolve(
         .iter()
         .any(|one| one.name == "_multiple_top_level_fields")
         || operation.selection.iter().any(several);
-    if operation.kind == OperationKind::Subscription && selected.len() > 1 && !asked {
+    let plain = |one: &Selected| schema.root(&one.parent, &one.name).is_some();
+    if operation.kind == OperationKind::Subscription && selected.len() > 1 && !(asked && selected.iter().all(plain)) {
         return Err(GraphqlError::validation(
             &root,
             "subscriptions must select one top level field",

@@ -157,8 +157,14 @@ fn allow(metadata: &mut Metadata, args: &Value) -> Done {
     });
     find(metadata, &collection)?;
     if metadata.allowlist.iter().any(|entry| entry.collection == collection) {
-        let message = format!("collection \"{collection}\" already exists in the allowlist");
-        return Err(exists(message));
+        let message = format!(
+            "collection \"{collection}\" already exists in the allowlist, scope ignored; to change scope, use \
+             update_scope_of_collection_in_allowlist"
+        );
+        return Ok(Change {
+            message: Some(message),
+            ..Change::default()
+        });
     }
     metadata.allowlist.push(AllowedCollection { collection, scope });
     Ok(Change::default())

@@ -43,6 +43,8 @@ pub struct Change {
     pub drops: bool,
     /// What depends on it goes too.
     pub cascade: bool,
+    /// What is told besides that it is done.
+    pub message: Option<String>,
 }
 
 impl Change {
@@ -58,6 +60,7 @@ impl Change {
             about: None,
             drops: true,
             cascade,
+            message: None,
         }
     }
 }
