@@ -11,16 +11,13 @@ use crate::{
     state::{self, State},
 };
 use foundation::Result;
-use graphql::{Catalog, Inconsistency, Schema};
+use graphql::{Catalog, EnumRows, Inconsistency, Schema};
 use metadata::{Metadata, Source};
 use postgres_chassis::translate;
 use std::{
     collections::{BTreeMap, HashMap},
     sync::Arc,
 };
-
-/// By schema and table: value and comment.
-type EnumValues = HashMap<(String, String), Vec<(String, Option<String>)>>;
 
 pub struct Draft<'a> {
     pub engine: &'a Engine,
@@ -34,7 +31,7 @@ pub struct Draft<'a> {
     open: HashMap<String, deadpool_postgres::ClientWrapper>,
     plain: Option<Arc<Schema>>,
     /// Values of enumerations by source that a new reading of the catalogue keeps.
-    pub kept_values: HashMap<String, EnumValues>,
+    pub kept_values: HashMap<String, EnumRows>,
     /// Another state than the base's was made.
     changed: bool,
 }

@@ -87,10 +87,13 @@ pub struct Catalog {
     pub tables: Vec<Table>,
     #[serde(default)]
     pub functions: Vec<Function>,
-    /// The rows of tables used as enumerations, by schema and name: value and comment.
+    /// The rows of tables used as enumerations, which whoever runs the statements reads.
     #[serde(skip)]
-    pub enums: HashMap<(String, String), Vec<(String, Option<String>)>>,
+    pub enums: EnumRows,
 }
+
+/// By schema and table: value and comment of each row.
+pub type EnumRows = HashMap<(String, String), Vec<(String, Option<String>)>>;
 
 /// One overload.
 #[derive(Debug, Clone, Deserialize)]

@@ -15,7 +15,7 @@ mod sql {
 mod syntax;
 mod validate;
 
-pub use catalog::{Catalog, INTROSPECTION_SQL, Key as CatalogKey};
+pub use catalog::{Catalog, EnumRows, INTROSPECTION_SQL, Key as CatalogKey};
 pub use document::{Normal, OperationInfo, VariableInfo, operation_info};
 pub use errors::{GraphqlError, PostgresFailure, from_postgres};
 pub use metadata::Metadata;

@@ -18,6 +18,10 @@ use settings::{
 };
 use std::{ffi::OsString, path::Path, process::ExitCode};
 
+/// Requests make and free many small things on several threads; measured against the system's in docs/decisions/0007.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const SETTINGS_FILE: &str = "portico.toml";
 
 fn main() -> ExitCode {

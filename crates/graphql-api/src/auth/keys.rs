@@ -104,19 +104,11 @@ impl Keys {
 
 fn fits(key: &Jwk, algorithm: Algorithm) -> bool {
     use jsonwebtoken::jwk::AlgorithmParameters as Kind;
-    match (&key.algorithm, algorithm) {
-        (
-            Kind::RSA(_),
-            Algorithm::RS256
-            | Algorithm::RS384
-            | Algorithm::RS512
-            | Algorithm::PS256
-            | Algorithm::PS384
-            | Algorithm::PS512,
-        )
-        | (Kind::EllipticCurve(_), Algorithm::ES256 | Algorithm::ES384)
-        | (Kind::OctetKeyPair(_), Algorithm::EdDSA) => true,
-        _ => false,
+    match algorithm {
+        Algorithm::ES256 | Algorithm::ES384 => matches!(key.algorithm, Kind::EllipticCurve(_)),
+        Algorithm::EdDSA => matches!(key.algorithm, Kind::OctetKeyPair(_)),
+        Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512 => false,
+        _ => matches!(key.algorithm, Kind::RSA(_)),
     }
 }
 

@@ -163,6 +163,16 @@ fn unsupported(metadata: &Metadata) -> Option<&'static str> {
             .and_then(Value::as_array)
             .is_some_and(|list| !list.is_empty())
     };
+    if metadata.rest.get("api_limits").is_some_and(|limits| !limits.is_null()) {
+        return Some("api_limits");
+    }
+    let mut tables = metadata.sources.iter().flat_map(|source| &source.tables);
+    if tables.clone().any(|table| !table.event_triggers.is_empty()) {
+        return Some("event_triggers");
+    }
+    if tables.any(|table| !table.remote_relationships.is_empty()) {
+        return Some("remote_relationships");
+    }
     lists.iter().find(filled).copied()
 }
 

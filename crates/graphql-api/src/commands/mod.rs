@@ -151,6 +151,7 @@ fn unknown(name: &str) -> Refusal {
         "cron_trigger",
         "event_trigger",
         "scheduled",
+        "api_limits",
     ];
     let message = match families.iter().find(|family| name.contains(**family)) {
         Some(family) => format!(

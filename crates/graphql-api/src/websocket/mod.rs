@@ -151,7 +151,10 @@ impl Connection {
             }
             Err(refusal) => {
                 let told = Frame::Refused(refusal.error.message.clone());
-                Err(Refused::Told(told, Closing::forbidden(&refusal.error.message)))
+                Err(Refused::Told(
+                    Box::new(told),
+                    Closing::forbidden(&refusal.error.message),
+                ))
             }
         }
     }
@@ -220,7 +223,7 @@ async fn send(protocol: Protocol, socket: &mut WebSocket, frame: &Frame) -> Opti
 
 enum Refused {
     Silently(Closing),
-    Told(Frame, Closing),
+    Told(Box<Frame>, Closing),
 }
 
 fn request(payload: &Value) -> Result<Request, Refusal> {

@@ -34,7 +34,6 @@ pub struct Table {
     pub permissions: HashMap<String, Permissions>,
     /// Its rows, where it is an enumeration: name in GraphQL, value, comment.
     pub values: Option<Vec<EnumValue>>,
-    pub federated: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -58,7 +57,6 @@ pub struct Column {
     pub array: bool,
     pub nullable: bool,
     pub generated: bool,
-    pub has_default: bool,
     pub comment: Option<String>,
     /// The enumeration its values are of: the type's name and the values.
     pub values: Option<(String, Vec<EnumValue>)>,
@@ -106,7 +104,6 @@ impl Column {
             array,
             nullable: true,
             generated: false,
-            has_default: false,
             comment: None,
             values: None,
         }
@@ -184,7 +181,6 @@ pub(super) fn table(entry: &TableEntry, facts: &catalog::Table, source: usize, n
             array: column.ty.is_array,
             nullable: column.nullable,
             generated: column.generated,
-            has_default: column.has_default,
             comment: config(&column.name, "comment").or_else(|| column.comment.clone()),
             values: None,
         })
@@ -219,7 +215,6 @@ pub(super) fn table(entry: &TableEntry, facts: &catalog::Table, source: usize, n
         permissions: HashMap::new(),
         values: None,
         whole_row: facts.columns.iter().map(|column| column.name.clone()).collect(),
-        federated: entry.apollo_federation_config.is_some(),
         columns,
     }
 }

@@ -130,6 +130,10 @@ impl<'a> Planner<'a> {
     fn one(&mut self, one: &Selected, path: &Path<'_>) -> Result<Source, GraphqlError> {
         match one.name.as_str() {
             "__typename" => return Ok(Source::Ready(Value::from(one.parent.as_str()))),
+            "__schema" | "__type" if self.kind == OperationKind::Query && !self.schema.open => {
+                let message = "schema introspection is not allowed for this role";
+                return Err(GraphqlError::validation(path, message));
+            }
             "__schema" | "__type" if self.kind == OperationKind::Query => {
                 return Ok(Source::Ready(introspect::answer(self.schema, one)));
             }

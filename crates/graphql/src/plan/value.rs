@@ -1,6 +1,6 @@
 //! JSON values as the text PostgreSQL reads for a column's type, and the session variables permissions name.
 
-use super::{Sql, Writer, column as at_column};
+use super::{Sql, Writer};
 use crate::errors::GraphqlError;
 use crate::model::Column;
 use crate::sql::quote::key_text;
@@ -76,11 +76,7 @@ impl Writer<'_> {
         Ok(self.value(&value, column))
     }
 
-    /// A column as it is shown.
-    pub fn shown(&self, alias: &str, column: &Column) -> String {
-        self.shown_expression(at_column(alias, &column.name), column)
-    }
-
+    /// A column's value as it is shown.
     pub fn shown_expression(&self, value: String, column: &Column) -> String {
         if column.is_geographic() {
             return format!("st_asgeojson({value}, 15, 4)::json");

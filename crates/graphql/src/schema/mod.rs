@@ -11,5 +11,5 @@ mod stream;
 mod types;
 
 pub(crate) use role::Builder;
-pub use role::{Operation, RoleSchema, Root, Verb};
+pub use role::{RoleSchema, Root, Verb};
 pub use types::{FieldDefinition, InputDefinition, Kind, named, required};

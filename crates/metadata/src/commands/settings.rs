@@ -7,8 +7,6 @@ use serde_json::{Value, json};
 pub fn apply(metadata: &mut Metadata, command: &str, args: &Value) -> Option<Done> {
     Some(match command {
         "set_graphql_schema_introspection_options" => introspection(metadata, args),
-        "set_api_limits" => Ok(put(metadata, "api_limits", args.clone())),
-        "remove_api_limits" => Ok(take(metadata, "api_limits")),
         "set_metrics_config" => Ok(put(metadata, "metrics_config", args.clone())),
         "remove_metrics_config" => Ok(take(metadata, "metrics_config")),
         "add_host_to_tls_allowlist" => Ok(allow_host(metadata, args)),
