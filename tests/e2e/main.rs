@@ -4,6 +4,7 @@ mod commands;
 mod core;
 mod gateway;
 mod graphql;
+mod hasura;
 mod links;
 mod media;
 mod road;

@@ -5,7 +5,12 @@ pub mod database;
 pub mod directory;
 pub mod process;
 pub mod raw;
+pub mod socket;
 pub mod stack;
 
 pub use client::{Answer, Client};
-pub use stack::{Shape, Stack};
+pub use database::Database;
+pub use directory::Directory;
+pub use process::Process;
+pub use socket::Socket;
+pub use stack::{Shape, Stack, environment};

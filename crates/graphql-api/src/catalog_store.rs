@@ -121,6 +121,16 @@ impl CatalogStore {
         Ok(saving)
     }
 
+    /// Tells other copies that a database's tables changed while metadata did not.
+    pub async fn tell_of_tables(&self, copy: &str) -> Result<()> {
+        let client = self.pool.client().await?;
+        client
+            .execute("select pg_notify($1, $2)", &[&CHANNEL, &copy])
+            .await
+            .map_err(|error| translate("telling other copies", error))?;
+        Ok(())
+    }
+
     /// What a tool keeps here for itself: `cli` or `console`.
     pub async fn tool_state(&self, tool: &str) -> Result<Value> {
         let column = column(tool)?;

@@ -187,9 +187,13 @@ impl<'a> Draft<'a> {
             })?;
         }
         let mut version = self.base.resource_version;
-        if let Some(saving) = saving {
-            saving.commit().await?;
-            version += 1;
+        match saving {
+            Some(saving) => {
+                saving.commit().await?;
+                version += 1;
+            }
+            None if self.changed => store.tell_of_tables(&self.engine.name).await?,
+            None => {}
         }
         if self.changed {
             self.engine.set(State {

@@ -8,7 +8,7 @@ use crate::{
     state::State,
 };
 use arc_swap::ArcSwap;
-use foundation::Result;
+use foundation::{Result, new_id};
 use metadata::{Metadata, Source};
 use postgres_chassis::{Signal, listen};
 use serde_json::json;
@@ -22,6 +22,8 @@ pub struct Engine {
     pub store: CatalogStore,
     pub auth: Auth,
     state: ArcSwap<State>,
+    /// This copy's, by which it knows its own notifications.
+    pub name: String,
     /// Held by whoever changes metadata.
     pub changing: Mutex<()>,
     changed: watch::Sender<u64>,
@@ -53,6 +55,7 @@ impl Engine {
             settings,
             store,
             state: ArcSwap::from_pointee(state),
+            name: new_id().to_string(),
             changing: Mutex::new(()),
             changed: watch::Sender::new(0),
             live,
@@ -119,12 +122,17 @@ impl Engine {
         let following = async {
             while let Some(signal) = heard.recv().await {
                 let current = self.state().resource_version;
-                let news = match signal {
+                let caught_up = match signal {
                     // What was saved while nobody listened is unknown.
-                    Signal::Connected => true,
-                    Signal::Notification { payload, .. } => payload.parse::<i32>().is_ok_and(|saved| saved > current),
+                    Signal::Connected => self.catch_up().await,
+                    Signal::Notification { payload, .. } => match payload.parse::<i32>() {
+                        Ok(saved) if saved > current => self.catch_up().await,
+                        Ok(_) => Ok(()),
+                        Err(_) if payload == self.name => Ok(()),
+                        Err(_) => self.reload(true).await,
+                    },
                 };
-                if news && let Err(error) = self.catch_up().await {
+                if let Err(error) = caught_up {
                     tracing::warn!(cause = %error.chain(), "metadata could not be read again");
                 }
             }
@@ -140,7 +148,8 @@ impl Engine {
         let (_, version) = self.store.load(&self.settings.initial).await?;
         match version == self.state().resource_version {
             true => Ok(()),
-            false => self.reload(false).await,
+            // Tables that are new in metadata are new in the database too.
+            false => self.reload(true).await,
         }
     }
 }
