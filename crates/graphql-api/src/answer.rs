@@ -34,7 +34,11 @@ pub async fn run(state: &State, plan: &Plan) -> Result<String, GraphqlError> {
         for statement in &plan.statements {
             let client = pool(state, &statement.source)?.client().await;
             let client = client.map_err(|error| unavailable(&error))?;
-            cells.push(read(&**client, statement).await?);
+            // A pooler between us and the database may not keep them apart.
+            cells.push(match state.prepares(&statement.source) {
+                true => read_prepared(&client, statement).await?,
+                false => read(&**client, statement).await?,
+            });
         }
     }
     Ok(spliced(plan, &|statement, column| shown(&cells, statement, column)))
@@ -106,6 +110,27 @@ async fn read(client: &impl GenericClient, statement: &Statement) -> Result<Vec<
     let row = client.query_typed_one(&statement.sql, &typed(&statement.params)).await;
     row.map(|row| texts(&row))
         .map_err(|error| told(&error, &statement.path, false))
+}
+
+/// Statements of a connection that are kept prepared; past it all are forgotten, so that odd ones do not pile up.
+const MOST_PREPARED: usize = 256;
+
+/// The database plans a statement once per connection instead of once per request.
+async fn read_prepared(client: &Client, statement: &Statement) -> Result<Vec<Option<String>>, GraphqlError> {
+    let failed = |error: &tokio_postgres::Error| told(error, &statement.path, false);
+    if client.statement_cache.size() >= MOST_PREPARED {
+        client.statement_cache.clear();
+    }
+    let types = vec![Type::TEXT; statement.params.len()];
+    let prepared = client.prepare_typed_cached(&statement.sql, &types).await;
+    let prepared = prepared.map_err(|error| failed(&error))?;
+    let params: Vec<&(dyn ToSql + Sync)> = statement
+        .params
+        .iter()
+        .map(|param| param as &(dyn ToSql + Sync))
+        .collect();
+    let row = client.query_one(&prepared, &params).await;
+    row.map(|row| texts(&row)).map_err(|error| failed(&error))
 }
 
 async fn write(

@@ -108,7 +108,7 @@ fn add_default(settings: &Settings, metadata: &mut Metadata) -> bool {
         name: "default".to_owned(),
         kind: "postgres".to_owned(),
         configuration: json!({"connection_info": {
-            "database_url": {"from_env": variable}, "isolation_level": "read-committed", "use_prepared_statements": false}}),
+            "database_url": {"from_env": variable}, "isolation_level": "read-committed", "use_prepared_statements": true}}),
         ..Source::default()
     });
     true

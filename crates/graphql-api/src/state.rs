@@ -28,6 +28,12 @@ pub struct State {
 }
 
 impl State {
+    /// Whether statements may be kept prepared; a source says so with `use_prepared_statements`.
+    pub fn prepares(&self, source: &str) -> bool {
+        let configuration = self.sources.get(source).map(|connected| &connected.configuration);
+        configuration.is_some_and(|given| given["connection_info"]["use_prepared_statements"] != false)
+    }
+
     /// Connects what is not connected yet, reads what was not read yet (everything with `fresh`), builds the schema.
     /// What cannot be reached is inconsistent, not fatal.
     pub async fn build(

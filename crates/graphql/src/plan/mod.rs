@@ -6,6 +6,7 @@ mod computed;
 mod filter;
 mod insert;
 mod mutation;
+mod nested;
 mod operator;
 mod order;
 mod select;
