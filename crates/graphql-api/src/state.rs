@@ -71,6 +71,9 @@ impl State {
                 Err(error) => unreachable.push(disconnected(&source.name, &error)),
             }
         }
+        for remote in &metadata.remote_schemas {
+            tracing::warn!(name = %remote["name"], "remote schemas are not supported: this one is kept and not served");
+        }
         let (schema, mut inconsistent) = schema(settings, &catalogs, &metadata);
         inconsistent.splice(0..0, unreachable);
         State {

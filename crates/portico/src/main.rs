@@ -18,7 +18,7 @@ use settings::{
 };
 use std::{ffi::OsString, path::Path, process::ExitCode};
 
-/// Requests make and free many small things on several threads; measured against the system's in docs/decisions/0007.
+/// Requests make and free many small things on several threads; the system's allocator costs more there.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -166,6 +166,13 @@ fn unsupported(metadata: &Metadata) -> Option<&'static str> {
     if metadata.rest.get("api_limits").is_some_and(|limits| !limits.is_null()) {
         return Some("api_limits");
     }
+    if metadata
+        .sources
+        .iter()
+        .any(|source| !source.native_queries.is_empty() || !source.logical_models.is_empty())
+    {
+        return Some("native_queries");
+    }
     let mut tables = metadata.sources.iter().flat_map(|source| &source.tables);
     if tables.clone().any(|table| !table.event_triggers.is_empty()) {
         return Some("event_triggers");

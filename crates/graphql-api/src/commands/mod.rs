@@ -152,6 +152,8 @@ fn unknown(name: &str) -> Refusal {
         "event_trigger",
         "scheduled",
         "api_limits",
+        "native_query",
+        "logical_model",
     ];
     let message = match families.iter().find(|family| name.contains(**family)) {
         Some(family) => format!(
