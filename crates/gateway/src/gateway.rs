@@ -4,7 +4,7 @@ use crate::{
     api::Published,
     build::{self, Builder, Configs, Ground},
     builtin::{self, Builtin, PROVIDER},
-    listener::{Listener, tls},
+    listener::{Listener, lanes::Lanes, tls},
     meter::Meter,
     model::{self, Dynamic},
     service::internal::Internal,
@@ -163,10 +163,16 @@ impl Gateway {
     pub fn tasks(self, stop: &CancellationToken) -> Vec<(String, BoxFuture<'static, ()>)> {
         let settings = &self.control.shared.settings;
         let (drain, places) = (settings.drain, Arc::new(Semaphore::new(settings.max_connections)));
+        let lanes = Arc::new(Lanes::start());
         let mut tasks: Vec<(String, BoxFuture<'static, ()>)> = Vec::new();
         for listener in self.listeners {
             let name = format!("entrypoint {}", settings.entry_points[listener.entry].name);
-            let serving = listener.serve(self.control.shared.clone(), places.clone(), stop.clone(), drain);
+            let serving = listener.serve(
+                self.control.shared.clone(),
+                (places.clone(), lanes.clone()),
+                stop.clone(),
+                drain,
+            );
             tasks.push((name, Box::pin(serving)));
         }
         tasks.push((

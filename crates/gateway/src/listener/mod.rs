@@ -1,6 +1,7 @@
 //! Listeners: accept, tell TLS from plain text, hand each connection to hyper with every limit set by hand, drain on stop.
 
 pub mod guard;
+pub mod lanes;
 pub mod tls;
 
 use crate::{settings::EntryPoint, shared::Shared};
@@ -10,6 +11,7 @@ use guard::Guard;
 use http::Request;
 use hyper::{body::Incoming, server::conn::http1, server::conn::http2, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use lanes::Lanes;
 use std::{
     convert::Infallible,
     net::SocketAddr,
@@ -47,7 +49,13 @@ pub struct Listener {
 
 impl Listener {
     /// Serves until `stop`, then closes the door and lets requests finish for `drain` at most.
-    pub async fn serve(self, shared: Arc<Shared>, places: Arc<Semaphore>, stop: CancellationToken, drain: Duration) {
+    pub async fn serve(
+        self,
+        shared: Arc<Shared>,
+        (places, lanes): (Arc<Semaphore>, Arc<Lanes>),
+        stop: CancellationToken,
+        drain: Duration,
+    ) {
         let connections = TaskTracker::new();
         loop {
             let Ok(place) = places.clone().acquire_owned().await else {
@@ -59,7 +67,15 @@ impl Listener {
             };
             match accepted {
                 Ok((stream, address)) => {
-                    connections.spawn(attend(shared.clone(), self.entry, stream, address, stop.clone(), place));
+                    // It is watched by the lane's runtime from now on, not by ours.
+                    let Ok(stream) = stream.into_std() else { continue };
+                    let (shared, stop, entry) = (shared.clone(), stop.clone(), self.entry);
+                    let attending = async move {
+                        if let Ok(stream) = TcpStream::from_std(stream) {
+                            attend(shared, entry, stream, address, stop, place).await;
+                        }
+                    };
+                    connections.spawn_on(attending, &lanes.next());
                 }
                 // Out of file descriptors: the connections at hand must end first.
                 Err(error) => {

@@ -32,7 +32,8 @@ const ROUNDS: usize = 4;
 
 /// What is under way for the hub.
 enum Done {
-    Round(Key, Result<Vec<Found>, GraphqlError>),
+    /// With the generation of plans it was begun in.
+    Round(u64, Key, Result<Vec<Found>, GraphqlError>),
     /// The tables whose triggers tell, or none.
     Watched(Key, BTreeSet<String>),
     Position(String, Option<String>),
@@ -45,6 +46,8 @@ pub struct Hub {
     places: HashMap<u64, Key>,
     pending: FuturesUnordered<BoxFuture<'static, Done>>,
     rounds: usize,
+    /// Counts how often everything was planned again.
+    generation: u64,
     listening: HashSet<String>,
     told: mpsc::Sender<(String, Signal)>,
     hear: mpsc::Receiver<(String, Signal)>,
@@ -61,6 +64,7 @@ impl Hub {
             places: HashMap::new(),
             pending: FuturesUnordered::new(),
             rounds: 0,
+            generation: 0,
             listening: HashSet::new(),
             told,
             hear,
@@ -258,9 +262,12 @@ impl Hub {
                     }
                 }
             }
-            Done::Round(key, found) => {
+            Done::Round(generation, key, found) => {
                 self.rounds -= 1;
-                self.end_round(&key, found);
+                // Begun before everything was planned again: a new round asks from the same position.
+                if generation == self.generation {
+                    self.end_round(&key, found);
+                }
             }
         }
     }
@@ -303,13 +310,13 @@ impl Hub {
         }
         for (key, plan, parts) in begun {
             self.rounds += 1;
-            let pool = self.pool(&key.source);
+            let (pool, generation) = (self.pool(&key.source), self.generation);
             let round = async move {
                 let found = match pool {
                     Some(pool) => ask(pool, plan, parts).await,
                     None => Err(GraphqlError::new("unexpected", "$", "the source is gone")),
                 };
-                Done::Round(key, found)
+                Done::Round(generation, key, found)
             };
             self.pending.push(round.boxed());
         }
@@ -317,6 +324,7 @@ impl Hub {
 
     /// Metadata or tables changed: what was asked may mean another statement now.
     fn plan_again(&mut self) {
+        self.generation += 1;
         let known = std::mem::take(&mut self.cohorts);
         self.places.clear();
         self.listening.clear();
