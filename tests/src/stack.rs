@@ -6,7 +6,7 @@ use crate::{
     directory::Directory,
     process::{self, Process},
 };
-use std::{collections::HashMap, path::PathBuf};
+use std::{collections::HashMap, path::PathBuf, time::SystemTime};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {
@@ -36,9 +36,19 @@ pub fn environment() -> HashMap<String, String> {
     environment
 }
 
+/// Below the range the system hands out: nobody gets it before the gateway, which starts last.
 fn free_address() -> String {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("its address").to_string()
+    for _ in 0..1000 {
+        let moment = SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .expect("after 1970");
+        let port = 10_000 + (moment.as_nanos() / 97 + u128::from(std::process::id()) * 31) % 20_000;
+        let address = format!("127.0.0.1:{port}");
+        if std::net::TcpListener::bind(&address).is_ok() {
+            return address;
+        }
+    }
+    panic!("no port is free")
 }
 
 impl Stack {
