@@ -449,6 +449,9 @@ async fn what_is_not_supported_is_refused_by_name() {
     ] {
         assert!(errors.contains(name), "{errors}");
     }
+    let (code, _, errors) = process::run(&["serve", "graphql", "links"], &settings, directory.path(), "");
+    assert_eq!(code, 1, "{errors}");
+    assert!(errors.contains("runs alone"), "{errors}");
     let engine = Engine::start(&[]).await;
     let action = json!({"type": "create_action", "args": {"name": "x"}});
     let refused = engine.admin().post("/v1/metadata", &action).await.expect(400).json();

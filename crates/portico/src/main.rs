@@ -35,6 +35,12 @@ fn main() -> ExitCode {
         Err(mistake) => return refuse(&[mistake]),
     };
     let ran = match serves_graphql(&matches) {
+        true if named_services(&matches) > 1 => {
+            return refuse(&[Mistake {
+                place: "serve graphql".to_owned(),
+                message: "runs alone; leave the other services out (links has GraphQL in it)".to_owned(),
+            }]);
+        }
         true => serve_graphql(&mut given),
         false => run(&matches, settings::read(&given)),
     };
@@ -68,6 +74,12 @@ fn serves_graphql(matches: &ArgMatches) -> bool {
         _ => None,
     };
     services.is_some_and(|mut named| named.any(|name| name == "graphql"))
+}
+
+fn named_services(matches: &ArgMatches) -> usize {
+    let serve = matches.subcommand().map(|(_, matches)| matches);
+    let named = serve.and_then(|matches| matches.get_many::<String>("services"));
+    named.map_or(0, Iterator::count)
 }
 
 /// Hasura's names are read by Hasura's rules, all others by ours.
