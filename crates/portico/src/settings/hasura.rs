@@ -10,9 +10,9 @@ use std::{
 
 const PREFIX: &str = "HASURA_GRAPHQL_";
 
-/// Hasura's names for what does not exist here. Set to nothing or to these values they ask for nothing.
-const REFUSED: [(&str, &[&str]); 9] = [
-    ("HASURA_GRAPHQL_ENABLE_REMOTE_SCHEMA_PERMISSIONS", &["false"]),
+/// Hasura's names for what does not exist here. (Permissions of remote schemas may be asked for: no such schema is served
+/// to anybody.) Set to nothing or to these values they ask for nothing.
+const REFUSED: [(&str, &[&str]); 8] = [
     ("HASURA_GRAPHQL_TLS_ALLOWLIST", &[]),
     ("HASURA_GRAPHQL_EVENTS_HTTP_POOL_SIZE", &["100"]),
     ("HASURA_GRAPHQL_ASYNC_ACTIONS_FETCH_INTERVAL", &["1000", "0"]),
