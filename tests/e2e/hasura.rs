@@ -407,6 +407,25 @@ async fn a_listed_query_is_a_path_of_its_own() {
         .delete("/api/rest/authors/Ada/articles")
         .await
         .expect(405);
+    let described = engine.admin().get("/api/swagger/json").await.expect(200).json();
+    let got = &described["paths"]["/api/rest/authors/{name}/articles"]["get"];
+    let parameters: Vec<Value> = got["parameters"]
+        .as_array()
+        .expect("parameters")
+        .iter()
+        .map(|one| json!([one["name"], one["in"], one["required"], one["schema"]]))
+        .collect();
+    assert_eq!(
+        parameters[1..],
+        [
+            json!(["name", "path", true, {"type": "string"}]),
+            json!(["most", "query", false, {"type": "integer", "default": 5}]),
+        ]
+    );
+    let answer = &got["responses"]["200"]["content"]["application/json"]["schema"]["properties"]["article"];
+    assert_eq!(answer["items"]["properties"]["title"]["type"], "string", "{answer}");
+    let nobody = Client::new(&format!("http://{}", engine.address));
+    nobody.get("/api/swagger/json").await.expect(401);
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ mod introspect;
 mod misfit;
 
 mod model;
+mod open_api;
 mod plan;
 mod schema;
 mod sql {
@@ -20,6 +21,7 @@ pub use document::{Normal, OperationInfo, VariableInfo, operation_info};
 pub use errors::{GraphqlError, PostgresFailure, from_postgres};
 pub use metadata::Metadata;
 pub use model::Inconsistency;
+pub use open_api::{Components, OperationShape, VariableShape};
 pub use plan::{Feed, Plan, Source, Statement};
 pub use syntax::OperationKind as Kind;
 
@@ -134,6 +136,14 @@ impl Schema {
             Ok(document) => misfit::misfits(&self.role("admin", true), &document),
             Err(_) => vec!["$: not a valid graphql query".to_owned()],
         }
+    }
+
+    /// A listed operation as OpenAPI describes it, in the administrator's schema. `None` where it does not fit.
+    pub fn open_api(&self, query: &str, components: &mut Components) -> Option<OperationShape> {
+        let document = syntax::parse_document(query).ok()?;
+        let schema = self.role("admin", true);
+        let fits = misfit::misfits(&schema, &document).is_empty();
+        fits.then(|| open_api::describe(&schema, &document, components))?
     }
 
     /// How many documents are remembered.

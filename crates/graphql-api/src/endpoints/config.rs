@@ -14,7 +14,7 @@ use http::HeaderMap;
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 
-async fn admin_only(engine: &Engine, headers: &HeaderMap) -> Result<(), Refusal> {
+pub async fn admin_only(engine: &Engine, headers: &HeaderMap) -> Result<(), Refusal> {
     let caller = engine.auth.session(headers, None).await?;
     match caller.session.role.as_str() {
         "admin" => Ok(()),

@@ -3,6 +3,7 @@
 mod config;
 mod explain;
 mod graphql_http;
+mod openapi;
 mod query;
 mod rest;
 
@@ -85,7 +86,8 @@ pub fn router(engine: Arc<Engine>) -> Router {
                 get(graphql_http::got).post(graphql_http::posted_relay),
             )
             .route("/v1/graphql/explain", post(explain::posted))
-            .route("/api/rest/{*path}", any(rest::called));
+            .route("/api/rest/{*path}", any(rest::called))
+            .route("/api/swagger/json", get(openapi::document));
     }
     if apis.metadata {
         router = router

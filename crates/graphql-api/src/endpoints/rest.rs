@@ -112,7 +112,7 @@ fn fit(template: &str, segments: &[&str]) -> Option<HashMap<String, Given>> {
     Some(places)
 }
 
-fn listed<'m>(metadata: &'m Metadata, endpoint: &RestEndpoint) -> Result<&'m str, Refusal> {
+pub fn listed<'m>(metadata: &'m Metadata, endpoint: &RestEndpoint) -> Result<&'m str, Refusal> {
     let asked = &endpoint.definition.query;
     let collection = metadata
         .query_collections
