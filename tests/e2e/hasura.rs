@@ -1,7 +1,10 @@
 //! `portico serve graphql`: the engine alone, with Hasura's environment, paths and commands.
 
 use aws_lc_rs::hmac;
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use base64::{
+    Engine as _,
+    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
+};
 use portico_tests::{Client, Database, Directory, Process, Socket, environment, process};
 use serde_json::{Value, json};
 use std::{
@@ -426,6 +429,99 @@ async fn a_listed_query_is_a_path_of_its_own() {
     assert_eq!(answer["items"]["properties"]["title"]["type"], "string", "{answer}");
     let nobody = Client::new(&format!("http://{}", engine.address));
     nobody.get("/api/swagger/json").await.expect(401);
+}
+
+#[tokio::test]
+async fn relay_pages_over_every_row_once_in_both_directions() {
+    let engine = Engine::start(&[]).await;
+    engine.library().await;
+    engine
+        .sql(
+            "create table mark (id int primary key, rank int, author_id int references author);
+            insert into mark select n, nullif(n % 4, 0), 1 from generate_series(1, 11) n",
+        )
+        .await;
+    let track = json!({"source": "default", "table": "mark"});
+    engine.command("pg_track_table", track).await;
+    let client = engine.admin();
+    let relay = async |query: String| {
+        let answer = client.post("/v1beta1/relay", &json!({"query": query})).await;
+        let answer = answer.expect(200).json();
+        assert!(answer.get("errors").is_none(), "{query}: {answer}");
+        answer["data"].clone()
+    };
+    for order in ["asc", "asc_nulls_first", "desc", "desc_nulls_last"] {
+        let listed = ask(
+            &client,
+            &format!("{{ mark(order_by: [{{rank: {order}}}, {{id: asc}}]) {{ id }} }}"),
+        )
+        .await;
+        let wanted: Vec<Value> = listed["data"]["mark"]
+            .as_array()
+            .expect("rows")
+            .iter()
+            .map(|row| row["id"].clone())
+            .collect();
+        for (size, side, start) in [("first", "after", "endCursor"), ("last", "before", "startCursor")] {
+            let mut pages: Vec<Vec<Value>> = Vec::new();
+            let mut from = String::new();
+            loop {
+                let page = relay(format!(
+                    "{{ mark_connection(order_by: {{rank: {order}}}, {size}: 3{from}) {{
+                        pageInfo {{ startCursor endCursor hasNextPage hasPreviousPage }} edges {{ node {{ rank key: id }} }} }} }}"
+                ))
+                .await;
+                let page = &page["mark_connection"];
+                let keys = page["edges"]
+                    .as_array()
+                    .expect("edges")
+                    .iter()
+                    .map(|edge| edge["node"]["key"].clone());
+                pages.push(keys.collect());
+                let info = &page["pageInfo"];
+                let (ahead, behind) = match size {
+                    "first" => ("hasNextPage", "hasPreviousPage"),
+                    _ => ("hasPreviousPage", "hasNextPage"),
+                };
+                assert_eq!(info[behind], pages.len() > 1, "{order} {size}: {info}");
+                if info[ahead] != true {
+                    break;
+                }
+                from = format!(", {side}: {}", info[start]);
+            }
+            assert_eq!(pages.len(), 4, "{order} {size}");
+            if size == "last" {
+                pages.reverse();
+            }
+            let mut seen = Vec::new();
+            for id in pages.concat() {
+                let row = relay(format!("{{ node(id: {id}) {{ __typename id ... on Node {{ same: id }} ... on mark {{ rank }} ... on author {{ name }} }} }}")).await;
+                assert_eq!(
+                    (&row["node"]["__typename"], &row["node"]["same"]),
+                    (&json!("mark"), &row["node"]["id"])
+                );
+                assert!(row["node"].get("name").is_none(), "{row}");
+                assert_eq!(row["node"]["id"], id);
+                seen.push(id);
+            }
+            let ids: Vec<Value> = seen.iter().map(key_of).collect();
+            assert_eq!(ids, wanted, "{order} {size}");
+        }
+    }
+    let known =
+        relay("{ __type(name: \"Node\") { kind possibleTypes { name interfaces { name } } } }".to_owned()).await;
+    let mark = json!({"name": "mark", "interfaces": [{"name": "Node"}]});
+    let types = known["__type"]["possibleTypes"].as_array().expect("types");
+    assert!(
+        known["__type"]["kind"] == "INTERFACE" && types.contains(&mark),
+        "{known}"
+    );
+}
+
+/// The primary key in a global id.
+fn key_of(id: &Value) -> Value {
+    let text = STANDARD.decode(id.as_str().expect("an id")).expect("base64");
+    serde_json::from_slice::<Value>(&text).expect("JSON")[3].clone()
 }
 
 #[tokio::test]

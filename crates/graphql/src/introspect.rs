@@ -183,9 +183,19 @@ fn ty(schema: &RoleSchema, of: &TypeRef, selection: &[Selected]) -> Value {
         ("kind", Some(Kind::Object(_))) => json!("OBJECT"),
         ("kind", Some(Kind::Input(_))) => json!("INPUT_OBJECT"),
         ("kind", Some(Kind::Enum(_))) => json!("ENUM"),
+        ("kind", Some(Kind::Interface(_))) => json!("INTERFACE"),
         ("kind", _) => json!("SCALAR"),
-        ("interfaces", Some(Kind::Object(_))) => json!([]),
-        ("fields", Some(Kind::Object(fields))) => {
+        ("interfaces", Some(Kind::Object(_))) if schema.is_node(name) => {
+            json!([ty(schema, &named("Node"), &one.selection)])
+        }
+        ("interfaces", Some(Kind::Object(_) | Kind::Interface(_))) => json!([]),
+        ("possibleTypes", Some(Kind::Interface(_))) => {
+            let mut names: Vec<&String> = schema.nodes.iter().map(|node| &node.ty).collect();
+            names.sort();
+            let possible = names.into_iter().map(|name| ty(schema, &named(name), &one.selection));
+            possible.collect()
+        }
+        ("fields", Some(Kind::Object(fields) | Kind::Interface(fields))) => {
             let mut fields: Vec<_> = fields.iter().filter(|(name, _)| !name.starts_with("__")).collect();
             fields.sort_by_key(|(name, _)| *name);
             fields

@@ -9,6 +9,7 @@ mod misfit;
 mod model;
 mod open_api;
 mod plan;
+mod relay_id;
 mod schema;
 mod sql {
     pub mod quote;
@@ -46,12 +47,15 @@ pub struct Request {
     pub query: String,
     pub operation_name: Option<String>,
     pub variables: Map<String, Value>,
+    /// Against the schema Relay expects.
+    pub relay: bool,
 }
 
 /// Tables and permissions of one database; roles' types are made when first asked for.
 pub struct Schema {
     model: Model,
-    roles: RwLock<HashMap<(String, bool), Arc<RoleSchema>>>,
+    /// By name, whether `backend_only` is allowed, and whether it is Relay's.
+    roles: RwLock<HashMap<(String, bool, bool), Arc<RoleSchema>>>,
     /// Documents by their text.
     documents: Cache<String, Arc<syntax::Document>>,
 }
@@ -107,7 +111,7 @@ impl Schema {
     /// The request does not fit the role's schema, or a permission needs a session variable that is not there.
     pub fn plan(&self, request: &Request, session: &Session) -> Result<Plan, GraphqlError> {
         let document = self.parsed(request)?;
-        let schema = self.role(&session.role, session.backend);
+        let schema = self.role(&session.role, session.backend, request.relay);
         let (kind, selected) = validate::resolve(
             &schema,
             &document,
@@ -133,7 +137,7 @@ impl Schema {
     /// What of a listed operation is not in the administrator's schema any more.
     pub fn misfits(&self, query: &str) -> Vec<String> {
         match syntax::parse_document(query) {
-            Ok(document) => misfit::misfits(&self.role("admin", true), &document),
+            Ok(document) => misfit::misfits(&self.role("admin", true, false), &document),
             Err(_) => vec!["$: not a valid graphql query".to_owned()],
         }
     }
@@ -141,7 +145,7 @@ impl Schema {
     /// A listed operation as OpenAPI describes it, in the administrator's schema. `None` where it does not fit.
     pub fn open_api(&self, query: &str, components: &mut Components) -> Option<OperationShape> {
         let document = syntax::parse_document(query).ok()?;
-        let schema = self.role("admin", true);
+        let schema = self.role("admin", true, false);
         let fits = misfit::misfits(&schema, &document).is_empty();
         fits.then(|| open_api::describe(&schema, &document, components))?
     }
@@ -171,7 +175,7 @@ impl Schema {
     /// As [`Schema::plan`].
     pub fn explain(&self, request: &Request, session: &Session) -> Result<Vec<(String, Plan)>, GraphqlError> {
         let document = self.parsed(request)?;
-        let schema = self.role(&session.role, session.backend);
+        let schema = self.role(&session.role, session.backend, request.relay);
         let name = request.operation_name.as_deref();
         let (kind, selected) = validate::resolve(&schema, &document, name, &request.variables)?;
         let one = |one: validate::Selected| {
@@ -181,12 +185,12 @@ impl Schema {
         selected.into_iter().map(one).collect()
     }
 
-    fn role(&self, role: &str, backend: bool) -> Arc<RoleSchema> {
-        let key = (role.to_owned(), backend);
+    fn role(&self, role: &str, backend: bool, relay: bool) -> Arc<RoleSchema> {
+        let key = (role.to_owned(), backend, relay);
         if let Some(known) = self.roles.read().unwrap_or_else(PoisonError::into_inner).get(&key) {
             return known.clone();
         }
-        let made = Arc::new(RoleSchema::build(&self.model, role, backend));
+        let made = Arc::new(RoleSchema::build(&self.model, role, backend, relay));
         // A role nobody wrote down is not remembered: callers could name any number of them.
         if self.model.knows_role(role) {
             self.roles

@@ -36,6 +36,7 @@ async fn answer(engine: &Engine, headers: &HeaderMap, body: &[u8]) -> Result<Val
         query: query.to_owned(),
         operation_name: asked["operationName"].as_str().map(str::to_owned),
         variables: asked["variables"].as_object().cloned().unwrap_or_default(),
+        relay: false,
     };
     let session = session(&body["user"]);
     let state = engine.state();

@@ -1,7 +1,11 @@
 //! GraphQL over HTTP: `/v1/graphql`, where the answer is 200 whether it holds data or errors, and its first version
 //! `/v1alpha1/graphql`, where errors have their status.
 
-use crate::{engine::Engine, refusal::Refusal, websocket};
+use crate::{
+    engine::Engine,
+    refusal::Refusal,
+    websocket::{self, Dialect},
+};
 use axum::{
     body::Bytes,
     extract::{
@@ -26,21 +30,24 @@ pub struct Asked {
 }
 
 pub async fn posted(State(engine): State<Arc<Engine>>, headers: HeaderMap, body: Bytes) -> Response {
-    match of_body(&engine, &headers, &body).await {
+    match of_body(&engine, &headers, &body, false).await {
         Ok(text) => written(StatusCode::OK, text),
         Err(refusal) => written(StatusCode::OK, refusal.error.response().to_string()),
     }
 }
 
 pub async fn posted_first_version(State(engine): State<Arc<Engine>>, headers: HeaderMap, body: Bytes) -> Response {
-    match of_body(&engine, &headers, &body).await {
+    match of_body(&engine, &headers, &body, false).await {
         Ok(text) => written(StatusCode::OK, text),
         Err(refusal) => written(refusal.status, refusal.error.response().to_string()),
     }
 }
 
 pub async fn posted_relay(State(engine): State<Arc<Engine>>, headers: HeaderMap, body: Bytes) -> Response {
-    posted(State(engine), headers, body).await
+    match of_body(&engine, &headers, &body, true).await {
+        Ok(text) => written(StatusCode::OK, text),
+        Err(refusal) => written(StatusCode::OK, refusal.error.response().to_string()),
+    }
 }
 
 /// A WebSocket's beginning, or a query in the URL.
@@ -51,9 +58,14 @@ pub async fn got(
     socket: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
     match socket {
-        Ok(socket) => websocket::upgrade(engine, headers, socket, false),
+        Ok(socket) => websocket::upgrade(engine, headers, socket, Dialect::default()),
         Err(_) => self::asked(State(engine), asked, headers).await,
     }
+}
+
+/// Relay's subscriptions, and nothing by URL.
+pub async fn got_relay(State(engine): State<Arc<Engine>>, headers: HeaderMap, socket: WebSocketUpgrade) -> Response {
+    websocket::upgrade(engine, headers, socket, Dialect::Relay)
 }
 
 pub async fn got_first_version(
@@ -61,7 +73,7 @@ pub async fn got_first_version(
     headers: HeaderMap,
     socket: WebSocketUpgrade,
 ) -> Response {
-    websocket::upgrade(engine, headers, socket, true)
+    websocket::upgrade(engine, headers, socket, Dialect::FirstVersion)
 }
 
 /// Queries only: a link must not change anything. Variables are JSON text.
@@ -69,29 +81,43 @@ async fn asked(State(engine): State<Arc<Engine>>, Query(mut asked): Query<Asked>
     if let Some(Value::String(text)) = &asked.variables {
         asked.variables = serde_json::from_str(text).ok();
     }
-    match of_one(&engine, &headers, asked, false).await {
+    match of_one(&engine, &headers, asked, READING).await {
         Ok(text) => written(StatusCode::OK, text),
         Err(refusal) => written(StatusCode::OK, refusal.error.response().to_string()),
     }
 }
 
 /// One request, or a list of them, answered in order.
-async fn of_body(engine: &Engine, headers: &HeaderMap, body: &[u8]) -> Result<String, Refusal> {
+async fn of_body(engine: &Engine, headers: &HeaderMap, body: &[u8], relay: bool) -> Result<String, Refusal> {
     let wrong = |error: serde_json::Error| Refusal::new("invalid-json", "$", error.to_string());
     if body.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'[') {
         let asked = serde_json::from_slice(body).map_err(wrong)?;
-        return of_one(engine, headers, asked, true).await;
+        return of_one(engine, headers, asked, Use { writes: true, relay }).await;
     }
     let list: Vec<Asked> = serde_json::from_slice(body).map_err(wrong)?;
     let mut answers = Vec::with_capacity(list.len());
     for asked in list {
-        let answer = of_one(engine, headers, asked, true).await;
+        let answer = of_one(engine, headers, asked, Use { writes: true, relay }).await;
         answers.push(answer.unwrap_or_else(|refusal| refusal.error.response().to_string()));
     }
     Ok(format!("[{}]", answers.join(",")))
 }
 
-async fn of_one(engine: &Engine, headers: &HeaderMap, asked: Asked, writes: bool) -> Result<String, Refusal> {
+/// How a request may be answered.
+#[derive(Clone, Copy)]
+struct Use {
+    /// May change something.
+    writes: bool,
+    /// Against Relay's schema.
+    relay: bool,
+}
+
+const READING: Use = Use {
+    writes: false,
+    relay: false,
+};
+
+async fn of_one(engine: &Engine, headers: &HeaderMap, asked: Asked, way: Use) -> Result<String, Refusal> {
     let caller = engine.auth.session(headers, None).await?;
     if asked
         .extensions
@@ -119,8 +145,9 @@ async fn of_one(engine: &Engine, headers: &HeaderMap, asked: Asked, writes: bool
         query,
         operation_name: asked.operation_name,
         variables,
+        relay: way.relay,
     };
-    let answer = engine.answer(&request, &caller.session, writes).await;
+    let answer = engine.answer(&request, &caller.session, way.writes).await;
     let data = answer.map_err(|error| match caller.session.role.as_str() {
         "admin" => error,
         // What the database said in full is for administrators.

@@ -83,7 +83,7 @@ pub fn router(engine: Arc<Engine>) -> Router {
             )
             .route(
                 "/v1beta1/relay",
-                get(graphql_http::got).post(graphql_http::posted_relay),
+                get(graphql_http::got_relay).post(graphql_http::posted_relay),
             )
             .route("/v1/graphql/explain", post(explain::posted))
             .route("/api/rest/{*path}", any(rest::called))

@@ -59,6 +59,7 @@ async fn answer(
         query: text.to_owned(),
         operation_name: None,
         variables: variables(&operation, given)?,
+        relay: false,
     };
     Ok(engine.answer(&request, &caller.session, true).await?)
 }

@@ -25,8 +25,18 @@ const KEEP_ALIVE: Duration = Duration::from_secs(5);
 /// A connection that asks for more at once is answered with errors.
 const MOST_OPERATIONS: usize = 1_000;
 
-pub fn upgrade(engine: Arc<Engine>, headers: HeaderMap, socket: WebSocketUpgrade, first_version: bool) -> Response {
-    let protocol = Protocol::of(&headers, first_version);
+/// Which of the GraphQL endpoints was asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Dialect {
+    #[default]
+    Current,
+    /// `/v1alpha1/graphql`, whose errors have their own form.
+    FirstVersion,
+    Relay,
+}
+
+pub fn upgrade(engine: Arc<Engine>, headers: HeaderMap, socket: WebSocketUpgrade, dialect: Dialect) -> Response {
+    let protocol = Protocol::of(&headers, dialect == Dialect::FirstVersion);
     socket
         .protocols([protocol.name()])
         .max_message_size(LARGEST_MESSAGE)
@@ -34,6 +44,7 @@ pub fn upgrade(engine: Arc<Engine>, headers: HeaderMap, socket: WebSocketUpgrade
             let mut connection = Connection {
                 engine,
                 protocol,
+                relay: dialect == Dialect::Relay,
                 handshake: headers,
                 caller: None,
                 operations: HashMap::new(),
@@ -46,6 +57,8 @@ pub fn upgrade(engine: Arc<Engine>, headers: HeaderMap, socket: WebSocketUpgrade
 struct Connection {
     engine: Arc<Engine>,
     protocol: Protocol,
+    /// Operations are against Relay's schema.
+    relay: bool,
     handshake: HeaderMap,
     /// Set by `connection_init`.
     caller: Option<Authenticated>,
@@ -199,7 +212,11 @@ impl Connection {
             let refusal = Refusal::new("unexpected", "$", "too many operations at once on this connection");
             return Ok(Frame::failed(&id, &refusal.error));
         }
-        let frames = operation(self.engine.clone(), caller, id.clone(), payload);
+        let asked = request(&payload).map(|request| Request {
+            relay: self.relay,
+            ..request
+        });
+        let frames = operation(self.engine.clone(), caller, id.clone(), asked);
         let (frames, handle) = stream::abortable(frames);
         self.operations.insert(id, handle);
         self.frames.push(frames.boxed());
@@ -249,14 +266,20 @@ fn request(payload: &Value) -> Result<Request, Refusal> {
         query: query.to_owned(),
         operation_name: payload["operationName"].as_str().map(str::to_owned),
         variables,
+        relay: false,
     })
 }
 
 /// All frames of one operation, the last of which ends it.
-fn operation(engine: Arc<Engine>, caller: Authenticated, id: String, payload: Value) -> BoxStream<'static, Frame> {
+fn operation(
+    engine: Arc<Engine>,
+    caller: Authenticated,
+    id: String,
+    asked: Result<Request, Refusal>,
+) -> BoxStream<'static, Frame> {
     let session = caller.session;
     let started = async move {
-        let request = match request(&payload) {
+        let request = match asked {
             Ok(request) => request,
             Err(refusal) => return stream::iter(Frame::failed(&id, &refusal.error)).boxed(),
         };

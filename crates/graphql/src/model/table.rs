@@ -63,6 +63,10 @@ pub struct Column {
 }
 
 impl Table {
+    pub fn key_columns(&self) -> impl Iterator<Item = &Column> {
+        self.primary_key.iter().map(|at| &self.columns[*at])
+    }
+
     pub fn column_named(&self, name: &str) -> Option<&Column> {
         self.columns.iter().find(|column| column.name == name)
     }

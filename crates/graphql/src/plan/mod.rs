@@ -9,6 +9,7 @@ mod mutation;
 mod nested;
 mod operator;
 mod order;
+mod relay;
 mod select;
 mod stream;
 mod value;
@@ -17,6 +18,7 @@ use crate::Session;
 use crate::errors::{GraphqlError, Path};
 use crate::introspect;
 use crate::model::{Model, Table};
+use crate::relay_id;
 use crate::schema::{RoleSchema, Root, Verb};
 use crate::sql::quote::quote_ident;
 use crate::syntax::OperationKind;
@@ -147,7 +149,11 @@ impl<'a> Planner<'a> {
                 false => Source::Object(self.roots(&one.selection, path)?),
             });
         };
-        let source = self.model.tables[root.table].source;
+        let table = match root.verb {
+            Verb::Node => self.node_table(one, path)?,
+            _ => root.table,
+        };
+        let source = self.model.tables[table].source;
         if self.kind == OperationKind::Mutation {
             let mut writer = self.writer(source);
             return writer.mutation(root, one, path, &mut self.statements);
@@ -159,6 +165,15 @@ impl<'a> Planner<'a> {
             return Ok(Source::Cell(self.statements.len() - 1, 0));
         }
         self.read(source, root, one, path)
+    }
+
+    /// The table a global id names.
+    fn node_table(&self, one: &Selected, path: &Path<'_>) -> Result<usize, GraphqlError> {
+        let id = one.args.get("id").and_then(Value::as_str).unwrap_or_default();
+        match relay_id::parse(self.schema, id) {
+            Ok((node, _)) => Ok(node.table),
+            Err(message) => Err(GraphqlError::validation(&path.key("args").key("id"), message)),
+        }
     }
 
     fn read(&mut self, source: usize, root: Root, one: &Selected, path: &Path<'_>) -> Result<Source, GraphqlError> {
@@ -250,6 +265,12 @@ impl<'a> Writer<'a> {
                     (_, false) => self.single(&rows, one, path),
                 }
             }
+            Verb::Connection => self.connection(&Rows::of(root.table), one, path),
+            Verb::CallConnection(at) => {
+                let call = self.call(&self.model.functions[at], &one.args)?;
+                self.connection(&Rows::from(root.table, call), one, path)
+            }
+            Verb::Node => self.node(one, path),
             _ => self.list(&Rows::of(root.table), &one.args, &one.selection, path),
         }
     }

@@ -2,11 +2,43 @@
 
 use super::{Sql, Writer, all, column, name_of};
 use crate::errors::{GraphqlError, Path};
-use crate::model::{Returns, Table};
+use crate::model::{Column, Returns, Table};
 use crate::sql::quote::quote_ident;
 use serde_json::{Map, Value};
 
-type Terms = Vec<(String, &'static str)>;
+/// One thing rows are ordered by.
+pub struct Term {
+    pub sql: String,
+    pub direction: &'static str,
+    /// Its name in a cursor: what it is reached through, then itself.
+    pub trail: Vec<String>,
+    pub sql_type: String,
+}
+
+type Terms = Vec<Term>;
+
+impl Term {
+    fn new(sql: String, given: &Value, trail: &[&str], sql_type: &str) -> Self {
+        Term {
+            sql,
+            direction: direction(given),
+            trail: trail.iter().map(|step| (*step).to_owned()).collect(),
+            sql_type: sql_type.to_owned(),
+        }
+    }
+
+    pub fn ascending(alias: &str, known: &Column) -> Self {
+        let place = column(alias, &known.name);
+        Term::new(place, &Value::from("asc"), &[&known.name], &known.sql_type)
+    }
+
+    /// The same of what is reached through a field.
+    fn inside(mut self, through: &str, sql: impl FnOnce(String) -> String) -> Self {
+        self.sql = sql(self.sql);
+        self.trail.insert(0, through.to_owned());
+        self
+    }
+}
 
 impl Writer<'_> {
     /// `distinct on (…) ` and ` order by …`, each empty where nothing asks for it.
@@ -25,11 +57,8 @@ impl Writer<'_> {
             .filter_map(|name| table.column_of(name.as_str()?))
             .map(|known| column(alias, &known.name))
             .collect();
-        let mut terms = Vec::new();
-        for one in args.get("order_by").and_then(Value::as_array).into_iter().flatten() {
-            self.terms(at, alias, one, path, &mut terms)?;
-        }
-        let mut first: Vec<&String> = terms.iter().map(|(term, _)| term).take(distinct.len()).collect();
+        let terms = self.ordered_by(at, alias, args, path)?;
+        let mut first: Vec<&String> = terms.iter().map(|term| &term.sql).take(distinct.len()).collect();
         let mut wanted: Vec<&String> = distinct.iter().collect();
         first.sort();
         wanted.sort();
@@ -39,7 +68,7 @@ impl Writer<'_> {
         }
         let terms: Vec<String> = terms
             .into_iter()
-            .map(|(term, direction)| format!("{term} {direction}"))
+            .map(|term| format!("{} {}", term.sql, term.direction))
             .collect();
         let order = match terms.is_empty() {
             true => String::new(),
@@ -50,6 +79,21 @@ impl Writer<'_> {
             columns => format!("distinct on ({}) ", columns.join(", ")),
         };
         Ok((distinct, order))
+    }
+
+    /// What the arguments order by, in order.
+    pub fn ordered_by(
+        &mut self,
+        at: usize,
+        alias: &str,
+        args: &Map<String, Value>,
+        path: &Path<'_>,
+    ) -> Result<Vec<Term>, GraphqlError> {
+        let mut terms = Vec::new();
+        for one in args.get("order_by").and_then(Value::as_array).into_iter().flatten() {
+            self.terms(at, alias, one, path, &mut terms)?;
+        }
+        Ok(terms)
     }
 
     fn terms(
@@ -65,17 +109,26 @@ impl Writer<'_> {
         let fields = given.as_object().into_iter().flatten();
         for (name, value) in fields.filter(|(_, value)| !value.is_null()) {
             if let Some(known) = table.column_of(name) {
-                out.push((column(alias, &known.name), direction(value)));
+                out.push(Term::new(
+                    column(alias, &known.name),
+                    value,
+                    &[&known.name],
+                    &known.sql_type,
+                ));
                 continue;
             }
             if let Some(field) = table.computed.get(name) {
                 let call = self.computed_call(field, at, alias, None)?;
-                out.push((call, direction(value)));
+                let sql_type = match &field.returns {
+                    Returns::Scalar { sql_type, .. } => sql_type,
+                    Returns::Rows { .. } => "text",
+                };
+                out.push(Term::new(call, value, &[name], sql_type));
                 continue;
             }
             let base = name.strip_suffix("_aggregate");
             if let Some(field) = base.and_then(|base| table.computed.get(base)) {
-                self.computed_aggregate(field, at, alias, value, out)?;
+                self.computed_aggregate(field, at, alias, (name, value), out)?;
                 continue;
             }
             let related = table.relationships.get(name).map(|over| (over, false));
@@ -92,9 +145,9 @@ impl Writer<'_> {
             } else {
                 self.terms(relationship.target, &theirs, value, path, &mut inner)?;
             }
-            for (term, direction) in inner {
+            for term in inner {
                 let from = self.related_rows(relationship, alias, &theirs)?;
-                out.push((format!("(select {term} {from})"), direction));
+                out.push(term.inside(name, |term| format!("(select {term} {from})")));
             }
         }
         Ok(())
@@ -105,7 +158,7 @@ impl Writer<'_> {
         field: &crate::model::Computed,
         at: usize,
         alias: &str,
-        value: &Value,
+        (name, value): (&str, &Value),
         out: &mut Terms,
     ) -> Result<(), GraphqlError> {
         let Returns::Rows { table, .. } = field.returns else {
@@ -114,13 +167,11 @@ impl Writer<'_> {
         let theirs = self.alias();
         let mut inner = Vec::new();
         aggregates(&self.model.tables[table], &theirs, value, &mut inner);
-        for (term, direction) in inner {
+        for term in inner {
             let call = self.computed_call(field, at, alias, None)?;
             let readable = self.readable(table, &theirs)?;
-            out.push((
-                format!("(select {term} from {call} {theirs} where {readable})"),
-                direction,
-            ));
+            let over = |term: String| format!("(select {term} from {call} {theirs} where {readable})");
+            out.push(term.inside(name, over));
         }
         Ok(())
     }
@@ -135,13 +186,17 @@ impl Writer<'_> {
 fn aggregates(table: &Table, alias: &str, given: &Value, out: &mut Terms) {
     for (function, value) in given.as_object().into_iter().flatten() {
         if function == "count" {
-            out.push(("count(*)".to_owned(), direction(value)));
+            out.push(Term::new("count(*)".to_owned(), value, &[function], "bigint"));
             continue;
         }
         for (name, value) in value.as_object().into_iter().flatten() {
             if let Some(known) = table.column_of(name) {
                 let term = format!("{}({})", quote_ident(function), column(alias, &known.name));
-                out.push((term, direction(value)));
+                let sql_type = match function.as_str() {
+                    "max" | "min" => &known.sql_type,
+                    _ => "numeric",
+                };
+                out.push(Term::new(term, value, &[function, &known.name], sql_type));
             }
         }
     }

@@ -1,6 +1,7 @@
 //! Reads as scalar subqueries that answer JSON: lists, single rows, relationships.
 
 use super::filter::{Author, Scope};
+use super::relay::global_id;
 use super::{Sql, Writer, all, column, name_of};
 use crate::errors::{GraphqlError, Path};
 use crate::model::{Cell, Column, Computed, Relationship, Returns};
@@ -46,7 +47,7 @@ impl<'r> Rows<'r> {
 }
 
 impl Writer<'_> {
-    fn most(&self, at: usize) -> Option<u64> {
+    pub fn most(&self, at: usize) -> Option<u64> {
         self.schema.permissions[at]
             .select
             .as_ref()
@@ -145,6 +146,9 @@ impl Writer<'_> {
         if one.name == "__typename" {
             return Ok(typename(one));
         }
+        if one.name == "id" && self.schema.node_of(at).is_some() {
+            return Ok(global_id(alias, table));
+        }
         if let Some(known) = table.column_of(&one.name) {
             let value = column(alias, &known.name);
             let value = self.at_json_path(value, one, |writer, value| writer.shown_expression(value, known));
@@ -158,6 +162,10 @@ impl Writer<'_> {
         }
         if let Some(field) = table.computed.get(&one.name) {
             return self.computed_field(field, at, alias, one, path);
+        }
+        let connected = one.name.strip_suffix("_connection");
+        if let Some(relationship) = connected.and_then(|name| table.relationships.get(name)) {
+            return self.connection(&Rows::through(relationship, alias), one, path);
         }
         let base = one
             .name

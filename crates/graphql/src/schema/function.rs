@@ -1,6 +1,7 @@
 //! Root fields of tracked functions.
 
 use super::inputs::{list_arguments, selectable};
+use super::relay;
 use super::role::{Builder, Operation, Root, Verb};
 use super::select::arguments;
 use super::types::{FieldDefinition, InputDefinition, list, named, required};
@@ -49,6 +50,20 @@ pub fn add(builder: &mut Builder<'_>, at: usize) {
     };
     if function.mutation {
         builder.root(Operation::Mutation, name, root, rows);
+        return;
+    }
+    if builder.relay {
+        if function.many && builder.schema.node_of(table).is_some() {
+            let about = rows.description.clone().unwrap_or_default();
+            let field = with_args(relay::connection(builder, table)).described(about);
+            let name = naming.root_field(None, &[&function.field, "connection"]);
+            let root = Root {
+                verb: Verb::CallConnection(at),
+                table,
+            };
+            builder.root(Operation::Query, name.clone(), root, field.clone());
+            builder.root(Operation::Subscription, name, root, field);
+        }
         return;
     }
     builder.root(Operation::Query, name.clone(), root, rows.clone());

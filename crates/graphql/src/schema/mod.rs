@@ -5,11 +5,13 @@ mod function;
 mod inputs;
 mod insert;
 mod mutation;
+mod relay;
 mod role;
 mod select;
 mod stream;
 mod types;
 
+pub use relay::Node;
 pub(crate) use role::Builder;
 pub use role::{RoleSchema, Root, Verb};
 pub use types::{FieldDefinition, InputDefinition, Kind, named, required};

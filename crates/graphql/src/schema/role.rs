@@ -1,5 +1,6 @@
 //! Builds a role's schema from the model: only what the role may reach becomes a type.
 
+use super::relay::{self, Node};
 use super::types::{FieldDefinition, InputDefinition, Kind, TypeDefinition, named, required};
 use super::{function, inputs, mutation, select, stream};
 use crate::model::{Cell, Model, Naming, Permissions, Table};
@@ -22,6 +23,11 @@ pub enum Verb {
     /// Of the function at this position.
     Call(usize),
     CallAggregate(usize),
+    /// Relay's, of a table and of a function.
+    Connection,
+    CallConnection(usize),
+    /// Relay's: any row by its global id.
+    Node,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -46,10 +52,13 @@ pub struct RoleSchema {
     pub permissions: Vec<Permissions>,
     /// May be asked what it has.
     pub open: bool,
+    /// In Relay's schema: the tables whose rows have a global id.
+    pub nodes: Vec<Node>,
 }
 
 impl RoleSchema {
-    pub fn build(model: &Model, role: &str, backend: bool) -> Self {
+    /// `relay`: the schema Relay asks for, with connections and nodes.
+    pub fn build(model: &Model, role: &str, backend: bool, relay: bool) -> Self {
         let permissions = model
             .tables
             .iter()
@@ -63,18 +72,25 @@ impl RoleSchema {
                 roots: HashMap::new(),
                 permissions,
                 open: !model.closed.iter().any(|closed| closed == role),
+                nodes: Vec::new(),
             },
             fields: BTreeMap::new(),
             backend,
+            relay,
         };
         for scalar in ["Boolean", "Float", "ID", "Int", "String"] {
             builder.scalar(scalar);
+        }
+        if relay {
+            relay::add(&mut builder);
         }
         for (at, table) in model.tables.iter().enumerate() {
             if builder.may_select(at) {
                 inputs::add(&mut builder, at, table);
                 select::add(&mut builder, at, table);
-                stream::add(&mut builder, at, table);
+                if !relay {
+                    stream::add(&mut builder, at, table);
+                }
             }
             mutation::add(&mut builder, at, table);
         }
@@ -90,6 +106,23 @@ impl RoleSchema {
             Kind::Object(fields) => Some(fields),
             _ => None,
         }
+    }
+
+    /// The fields of an interface.
+    pub fn interface(&self, name: &str) -> Option<&IndexMap<String, FieldDefinition>> {
+        match &self.types.get(name)?.kind {
+            Kind::Interface(fields) => Some(fields),
+            _ => None,
+        }
+    }
+
+    /// Whether rows of this type have a global id.
+    pub fn is_node(&self, ty: &str) -> bool {
+        self.nodes.iter().any(|node| node.ty == ty)
+    }
+
+    pub fn node_of(&self, table: usize) -> Option<&Node> {
+        self.nodes.iter().find(|node| node.table == table)
     }
 
     pub fn root(&self, ty: &str, field: &str) -> Option<Root> {
@@ -152,6 +185,7 @@ pub(crate) struct Builder<'m> {
     /// Root fields by operation and namespace of their source.
     fields: BTreeMap<(Operation, Option<usize>), IndexMap<String, FieldDefinition>>,
     backend: bool,
+    pub relay: bool,
 }
 
 impl<'m> Builder<'m> {
@@ -232,6 +266,24 @@ impl<'m> Builder<'m> {
         self.schema.roots.entry(ty).or_default().insert(name, root);
     }
 
+    /// `node`: any row by its global id.
+    fn node_root(&mut self, query: &mut IndexMap<String, FieldDefinition>) {
+        if self.schema.nodes.is_empty() {
+            return;
+        }
+        let root = Root {
+            verb: Verb::Node,
+            table: 0,
+        };
+        query.insert("node".to_owned(), relay::node_field());
+        let roots = self.schema.roots.entry("query_root".to_owned()).or_default();
+        roots.insert("node".to_owned(), root);
+    }
+
+    pub fn interface(&mut self, name: String, about: String, fields: IndexMap<String, FieldDefinition>) {
+        self.define(name, Some(about), Kind::Interface(fields));
+    }
+
     fn root_type(&self, operation: Operation, namespaced: Option<usize>) -> String {
         let Some((source, namespace)) = namespaced.and_then(|source| {
             let namespace = self.model.sources[source].naming.namespace.as_ref()?;
@@ -276,6 +328,9 @@ impl<'m> Builder<'m> {
             query.insert("no_queries_available".to_owned(), field);
         }
         crate::introspect::add_roots(&mut query);
+        if self.relay {
+            self.node_root(&mut query);
+        }
         self.object("query_root".to_owned(), String::new(), query);
         let mutation = roots.remove(&Operation::Mutation).unwrap_or_default();
         self.object("mutation_root".to_owned(), "mutation root".to_owned(), mutation);

@@ -3,6 +3,7 @@
 use super::inputs::{
     aggregated_name, as_column, computed, functions, key_arguments, list_arguments, reachable, selectable,
 };
+use super::relay;
 use super::role::{Builder, Operation, Root, Verb};
 use super::types::{FieldDefinition, InputDefinition, list, named, required};
 use crate::model::{Argument, Column, Computed, Returns, Select, Table};
@@ -15,6 +16,18 @@ pub fn add(builder: &mut Builder<'_>, at: usize, table: &Table) {
     }
     let naming = builder.naming(at);
     let about = format!("fetch data from the table: \"{}\"", table.name);
+    if builder.relay {
+        if builder.may_aggregate(at) {
+            aggregate_types(builder, at, table);
+        }
+        if builder.schema.node_of(at).is_some() {
+            relay::connection_types(builder, at, table);
+            let field = relay::connection(builder, at).described(about);
+            let name = naming.root_field(None, &[&table.field, "connection"]);
+            readable(builder, at, Verb::Connection, name, field);
+        }
+        return;
+    }
     let many = FieldDefinition::new(list(builder.ty(at, "")).required());
     let many = list_arguments(builder, many, at, has_columns);
     let name = naming.root_field(table.custom_root("select"), &[&table.field]);
@@ -129,6 +142,7 @@ fn row(builder: &mut Builder<'_>, at: usize, table: &Table) -> bool {
         let definition = computed_field(builder, at, field);
         fields.insert(field.name.clone(), definition);
     }
+    relay::row_fields(builder, at, table, &mut fields);
     fields.sort_keys();
     let about = match &table.comment {
         Some(comment) => comment.clone(),

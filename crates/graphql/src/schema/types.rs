@@ -17,6 +17,8 @@ pub enum Kind {
     Enum(Vec<(String, String)>),
     Input(IndexMap<String, InputDefinition>),
     Object(IndexMap<String, FieldDefinition>),
+    /// What several objects have.
+    Interface(IndexMap<String, FieldDefinition>),
 }
 
 #[derive(Debug, Clone)]

@@ -3,6 +3,7 @@
 use super::coerce::Coercion;
 use super::variables::Variables;
 use crate::errors::{GraphqlError, Path};
+use crate::relay_id;
 use crate::schema::{FieldDefinition, Kind, RoleSchema};
 use crate::syntax::{Directive, Document, Field, Operation, OperationKind, Selection, TypeRef};
 use serde_json::{Map, Value as Json};
@@ -59,7 +60,7 @@ pub fn resolve(
     let mut selected = Vec::new();
     walk.collect(
         &operation.selection,
-        ty,
+        Of::object(ty),
         &mut Vec::new(),
         &root.key("selectionSet"),
         &mut selected,
@@ -104,6 +105,19 @@ pub fn choose<'a>(document: &'a Document, name: Option<&str>) -> Result<&'a Oper
     }
 }
 
+/// The type fields are selected of: as the document sees it, and as it will be.
+#[derive(Clone, Copy)]
+struct Of<'t> {
+    name: &'t str,
+    concrete: &'t str,
+}
+
+impl<'t> Of<'t> {
+    fn object(name: &'t str) -> Self {
+        Of { name, concrete: name }
+    }
+}
+
 struct Walk<'a> {
     document: &'a Document,
     schema: &'a RoleSchema,
@@ -117,7 +131,7 @@ impl<'a> Walk<'a> {
     fn collect(
         &self,
         selection: &'a [Selection],
-        ty: &str,
+        ty: Of<'_>,
         inside: &mut Vec<&'a str>,
         path: &Path<'_>,
         out: &mut Vec<Selected>,
@@ -135,7 +149,7 @@ impl<'a> Walk<'a> {
     fn collect_all(
         &self,
         selection: &'a [Selection],
-        ty: &str,
+        ty: Of<'_>,
         inside: &mut Vec<&'a str>,
         path: &Path<'_>,
         out: &mut Vec<Selected>,
@@ -157,7 +171,9 @@ impl<'a> Walk<'a> {
                     directives,
                     selection,
                 } => {
-                    if self.included(directives, path)? && on.as_deref().is_none_or(|on| on == ty) {
+                    if self.included(directives, path)?
+                        && let Some(ty) = self.narrowed(ty, on.as_deref())
+                    {
                         self.collect(selection, ty, inside, path, out)?;
                     }
                 }
@@ -170,7 +186,9 @@ impl<'a> Walk<'a> {
                         let message = format!("the fragment definition(s) {name} form a cycle");
                         return Err(GraphqlError::validation(&path.key(name), message));
                     }
-                    if self.included(directives, path)? && fragment.on == ty {
+                    if self.included(directives, path)?
+                        && let Some(ty) = self.narrowed(ty, Some(&fragment.on))
+                    {
                         inside.push(name);
                         self.collect(&fragment.selection, ty, inside, path, out)?;
                         inside.pop();
@@ -184,14 +202,14 @@ impl<'a> Walk<'a> {
     fn field(
         &self,
         field: &'a Field,
-        ty: &str,
+        ty: Of<'_>,
         inside: &mut Vec<&'a str>,
         path: &Path<'_>,
     ) -> Result<Selected, GraphqlError> {
         let mut selected = Selected {
             key: field.key().to_owned(),
             name: field.name.clone(),
-            parent: ty.to_owned(),
+            parent: ty.concrete.to_owned(),
             args: Map::new(),
             selection: Vec::new(),
         };
@@ -199,15 +217,19 @@ impl<'a> Walk<'a> {
             return Ok(selected);
         }
         let here = path.key(&field.name);
-        let Some(definition) = self.schema.object(ty).and_then(|fields| fields.get(&field.name)) else {
+        let fields = self.schema.object(ty.name).or_else(|| self.schema.interface(ty.name));
+        let Some(definition) = fields.and_then(|fields| fields.get(&field.name)) else {
             return Err(GraphqlError::validation(
                 &here,
-                format!("field '{}' not found in type: '{ty}'", field.name),
+                format!("field '{}' not found in type: '{}'", field.name, ty.name),
             ));
         };
         selected.args = self.arguments(field, definition, &here)?;
         let base = definition.ty.base();
-        let object = matches!(self.schema.types.get(base).map(|ty| &ty.kind), Some(Kind::Object(_)));
+        let object = matches!(
+            self.schema.types.get(base).map(|ty| &ty.kind),
+            Some(Kind::Object(_) | Kind::Interface(_))
+        );
         match (object, field.selection.is_empty()) {
             (true, true) => {
                 return Err(GraphqlError::validation(
@@ -224,10 +246,39 @@ impl<'a> Walk<'a> {
             (false, true) => {}
             (true, false) => {
                 let below = here.key("selectionSet");
-                self.collect(&field.selection, base, inside, &below, &mut selected.selection)?;
+                let of = match self.schema.interface(base) {
+                    Some(_) => Of {
+                        name: base,
+                        concrete: self.node_type(&selected.args, &here)?,
+                    },
+                    None => Of::object(base),
+                };
+                self.collect(&field.selection, of, inside, &below, &mut selected.selection)?;
             }
         }
         Ok(selected)
+    }
+
+    /// The type a condition leaves, if it can hold.
+    fn narrowed<'t>(&self, ty: Of<'t>, on: Option<&'t str>) -> Option<Of<'t>> {
+        match on {
+            None => Some(ty),
+            Some(on) if on == ty.concrete => Some(Of::object(ty.concrete)),
+            Some(on) if self.schema.interface(on).is_some() && self.schema.is_node(ty.concrete) => Some(Of {
+                name: on,
+                concrete: ty.concrete,
+            }),
+            Some(_) => None,
+        }
+    }
+
+    /// The row type a global id names.
+    fn node_type(&self, args: &Map<String, Json>, here: &Path<'_>) -> Result<&'a str, GraphqlError> {
+        let id = args.get("id").and_then(Json::as_str).unwrap_or_default();
+        match relay_id::parse(self.schema, id) {
+            Ok((node, _)) => Ok(&node.ty),
+            Err(message) => Err(GraphqlError::validation(&here.key("args").key("id"), message)),
+        }
     }
 
     fn arguments(

@@ -55,6 +55,7 @@ async fn ask(draft: &mut Draft<'_>, session: &Session, source: &str, said: Said)
         query: said.query,
         operation_name: None,
         variables: said.variables,
+        relay: false,
     };
     let schema = draft.plain_schema();
     let plan = schema.plan(&request, session).map_err(shown)?;
