@@ -177,6 +177,7 @@ impl Writer<'_> {
     ) -> Result<Vec<(String, String)>, GraphqlError> {
         let mut sets: Vec<(String, String)> = Vec::new();
         let mut any = !needed;
+        let mut twice: Vec<String> = Vec::new();
         for (operator, fields) in given {
             let Some(fields) = fields.as_object().filter(|_| operator.starts_with('_')) else {
                 continue;
@@ -185,8 +186,8 @@ impl Writer<'_> {
             for (field, value) in fields {
                 let Some(known) = table.column_of(field) else { continue };
                 if sets.iter().any(|(name, _)| *name == known.name) {
-                    let message = format!("Column found in multiple operators: \"{}\".", known.field);
-                    return Err(GraphqlError::validation(path, message));
+                    twice.push(format!("'{}'", known.field));
+                    continue;
                 }
                 let old = column("t", &known.name);
                 let as_type = |ty: &str, writer: &mut Self| writer.param(super::value::text(value), ty);
@@ -201,6 +202,10 @@ impl Writer<'_> {
                 };
                 sets.push((known.name.clone(), new));
             }
+        }
+        if !twice.is_empty() {
+            let message = format!("Column found in multiple operators: [{}].", twice.join(", "));
+            return Err(GraphqlError::validation(path, message));
         }
         if !any {
             let message = "at least any one of _append, _delete_at_path, _delete_elem, _delete_key, _inc, _prepend, \

@@ -172,7 +172,7 @@ impl Writer<'_> {
             } else if let Some(value) = fields.get(&column.field) {
                 if handed.iter().any(|(name, _)| *name == column.name) {
                     let message = format!(
-                        "cannot insert \"{}\" column as its value is already being determined by parent insert",
+                        "cannot insert \"{}\" columns as their values are already being determined by parent insert",
                         column.field
                     );
                     return Err(GraphqlError::validation(path, message));

@@ -4,7 +4,7 @@
 //! place. A page is read in one direction from its cursor, with one row more than asked, which tells whether there is more.
 
 use super::order::Term;
-use super::select::{Rows, object_of, typename};
+use super::select::{NEGATIVE, Rows, object_of, typename};
 use super::{Sql, Writer, all, column, name_of};
 use crate::errors::{GraphqlError, Path};
 use crate::model::{Column, Table};
@@ -234,7 +234,7 @@ fn page<'v>(args: &'v Map<String, Value>, most: Option<u64>, path: &Path<'_>) ->
     if let Some((name, value)) = ["first", "last"].iter().find_map(|name| Some((name, given(name)?))) {
         let number = value.as_u64().or_else(|| value.as_str()?.parse().ok());
         let number = number.filter(|number| *number <= i32::MAX as u64);
-        let number = number.ok_or_else(|| GraphqlError::validation(&path.key(name), "unexpected negative value"))?;
+        let number = number.ok_or_else(|| GraphqlError::validation(&path.key(name), NEGATIVE))?;
         size = Some(most.map_or(number, |most| most.min(number)));
     }
     let mut from = None;

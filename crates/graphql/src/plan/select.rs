@@ -258,12 +258,14 @@ pub fn object_of(pairs: &[(String, String)]) -> String {
     sql
 }
 
+pub const NEGATIVE: &str = "expected a non-negative 32-bit integer for type 'Int', but found an integer";
+
 fn whole(args: &Map<String, Value>, name: &str, path: &Path<'_>) -> Result<Option<u64>, GraphqlError> {
     match args.get(name) {
         None | Some(Value::Null) => Ok(None),
         Some(value) => match value.as_u64().or_else(|| value.as_str()?.parse().ok()) {
             Some(number) => Ok(Some(number)),
-            None => Err(GraphqlError::validation(&path.key(name), "unexpected negative value")),
+            None => Err(GraphqlError::validation(&path.key(name), NEGATIVE)),
         },
     }
 }

@@ -168,7 +168,16 @@ impl Coercion<'_> {
                     || matches!(given, Given::Int(_) | Given::Float(_))
                     || (!enumeration && json.as_str().is_some_and(is_number))
             }
-            "Boolean" => json.is_boolean(),
+            "Boolean" => match json.as_str().filter(|_| !enumeration) {
+                // What PostgreSQL reads as a truth value is one.
+                Some(text) if truth(text).is_some() => return Ok(Json::from(truth(text))),
+                _ => json.is_boolean(),
+            },
+            "ltree" if json.as_str().is_some_and(|text| !is_label_path(text)) => {
+                let message =
+                    "Expecting label path: a sequence of zero or more labels separated by dots, for example L1.L2.L3";
+                return Err(GraphqlError::parse(path, message));
+            }
             "String" => json.is_string() && !enumeration && !matches!(given, Given::Int(_) | Given::Float(_)),
             "ID" => (json.is_string() && !enumeration) || json.is_i64(),
             _ => !enumeration || matches!(name, "json" | "jsonb"),
@@ -180,7 +189,7 @@ impl Coercion<'_> {
         }
     }
 
-    fn found(&self, given: &Given<'_>, ty: &TypeRef, path: &Path<'_>) -> GraphqlError {
+    pub fn found(&self, given: &Given<'_>, ty: &TypeRef, path: &Path<'_>) -> GraphqlError {
         let base = ty.base();
         let expected = match (ty, base) {
             (TypeRef::List { .. }, _) => "a list",
@@ -201,6 +210,25 @@ impl Coercion<'_> {
         let message = format!("expected {expected} for type '{base}', but found {}", given.described());
         GraphqlError::validation(path, message)
     }
+}
+
+fn truth(text: &str) -> Option<bool> {
+    match text {
+        "true" | "t" => Some(true),
+        "false" | "f" => Some(false),
+        _ => None,
+    }
+}
+
+/// As `ltree` has it: none, or labels of letters, digits, `_` and, from PostgreSQL 16 on, `-`.
+fn is_label_path(text: &str) -> bool {
+    let label = |label: &str| {
+        !label.is_empty()
+            && label
+                .chars()
+                .all(|letter| letter.is_alphanumeric() || matches!(letter, '_' | '-'))
+    };
+    text.is_empty() || text.split('.').all(label)
 }
 
 fn overflow(json: &Json, path: &Path<'_>) -> GraphqlError {

@@ -327,6 +327,9 @@ impl<'a> Walk<'a> {
             };
             let value = self.variables.resolve(value, &here)?;
             let ty = TypeRef::named("Boolean").required();
+            if value.is_text() {
+                return Err(self.coercion.found(&value, &ty, &here.key("if")));
+            }
             let condition = self.coercion.value(&value, &ty, &here.key("if"))?;
             included &= (condition == Json::Bool(true)) == wanted;
         }
