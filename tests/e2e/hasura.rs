@@ -525,6 +525,70 @@ fn key_of(id: &Value) -> Value {
 }
 
 #[tokio::test]
+async fn api_limits_refuse_what_is_too_much_and_the_administrator_is_free() {
+    let engine = Engine::start(&[]).await;
+    engine.library().await;
+    engine
+        .sql("create view slow as select 1 as id, pg_sleep(20)::text as slept")
+        .await;
+    let may = |table: &str| {
+        json!({"type": "pg_create_select_permission", "args": {"table": table, "role": "user",
+            "permission": {"columns": "*", "filter": {}}}})
+    };
+    let limits = json!({
+        "depth_limit": {"global": 9, "per_role": {"user": 2}},
+        "node_limit": {"global": 2},
+        "time_limit": {"global": 1},
+        "batch_limit": {"global": 2},
+    });
+    let track = json!({"type": "pg_track_table", "args": {"table": "slow"}});
+    let set = json!({"type": "set_api_limits", "args": limits});
+    let commands = json!([track, may("slow"), may("author"), may("article"), set]);
+    engine.command("bulk", commands).await;
+    let user = engine.admin().with("x-hasura-role", "user");
+    let code = async |client: &Client, query: &str| ask(client, query).await["errors"][0]["extensions"]["code"].clone();
+    let deep = "{ author { articles { author { name } } } }";
+    assert_eq!(code(&user, deep).await, "depth-limit-exceeded");
+    assert_eq!(code(&engine.admin(), deep).await, Value::Null);
+    let wide = "{ author { id } article { id } more: author { id } }";
+    assert_eq!(code(&user, wide).await, "node-limit-exceeded");
+    assert_eq!(code(&user, "{ author { id } article { id } }").await, Value::Null);
+    let batch = |many: usize| Value::from(vec![json!({"query": "{ author { id } }"}); many]);
+    let two = user.post("/v1/graphql", &batch(2)).await.expect(200).json();
+    assert_eq!(two.as_array().map(Vec::len), Some(2), "{two}");
+    let three = user.post("/v1/graphql", &batch(3)).await.expect(200).json();
+    assert_eq!(three["errors"][0]["extensions"]["code"], "batch-limit-exceeded");
+
+    assert_eq!(code(&user, "{ slow { slept } }").await, "time-limit-exceeded");
+    let running = engine
+        .sql("select count(*) from pg_stat_activity where state = 'active' and query like '%\"slow\"%' and pid <> pg_backend_pid()")
+        .await;
+    assert_eq!(running["result"][1][0], "0", "the statement was ended: {running}");
+
+    let rate = json!({"rate_limit": {"global": {"max_reqs_per_min": 2, "unique_params": ["x-hasura-user-id"]}}});
+    engine.command("set_api_limits", rate).await;
+    let of = |id: &str| user.clone().with("x-hasura-user-id", id);
+    for (id, wanted) in [
+        ("1", Value::Null),
+        ("1", Value::Null),
+        ("1", json!("rate-limit-exceeded")),
+        ("2", Value::Null),
+    ] {
+        assert_eq!(code(&of(id), "{ author { id } }").await, wanted, "user {id}");
+    }
+    engine.command("remove_api_limits", json!({})).await;
+    assert_eq!(code(&of("1"), deep).await, Value::Null);
+    let wrong = json!({"type": "set_api_limits", "args": {"depht_limit": {"global": 1}}});
+    let refused = engine.admin().post("/v1/metadata", &wrong).await.expect(400).json();
+    assert!(
+        refused["error"]
+            .as_str()
+            .is_some_and(|text| text.contains("depht_limit")),
+        "{refused}"
+    );
+}
+
+#[tokio::test]
 async fn metadata_survives_a_kill_and_reaches_every_copy() {
     let engine = Engine::start(&[]).await;
     let (other, address) = serve(&engine.settings, &engine.directory);

@@ -1,12 +1,14 @@
 //! Runs a plan: a query is one statement, a mutation its statements in one transaction. Answers are spliced together
 //! as PostgreSQL wrote them.
 
-use crate::{engine::Engine, state::State};
+use crate::{engine::Engine, limits::too_long, state::State};
 use foundation::Error;
 use graphql::{GraphqlError, Kind, Plan, PostgresFailure, Request, Session, Source, Statement};
 use postgres_chassis::{Client, Pool, translate};
+use std::{future::Future, time::Duration};
+use tokio::time::{Instant, timeout_at};
 use tokio_postgres::{
-    GenericClient, Row,
+    CancelToken, GenericClient, Row,
     types::{ToSql, Type},
 };
 
@@ -22,22 +24,59 @@ impl Engine {
             let message = "mutations must be sent with POST";
             return Err(GraphqlError::new("validation-failed", "$", message));
         }
-        run(&state, &plan).await
+        let limit = self.time_limit(&session.role).map(TimeLimit::from_now);
+        run(&state, &plan, limit).await
     }
 }
 
-pub async fn run(state: &State, plan: &Plan) -> Result<String, GraphqlError> {
+#[derive(Clone, Copy)]
+pub struct TimeLimit {
+    most: Duration,
+    until: Instant,
+}
+
+impl TimeLimit {
+    fn from_now(most: Duration) -> Self {
+        TimeLimit {
+            most,
+            until: Instant::now() + most,
+        }
+    }
+}
+
+/// What a connection is asked, ended where it takes too long.
+async fn within<T>(
+    limit: Option<TimeLimit>,
+    pool: &Pool,
+    connection: &CancelToken,
+    work: impl Future<Output = Result<T, GraphqlError>>,
+) -> Result<T, GraphqlError> {
+    let Some(limit) = limit else { return work.await };
+    let mut work = std::pin::pin!(work);
+    if let Ok(done) = timeout_at(limit.until, &mut work).await {
+        return done;
+    }
+    if let Err(error) = pool.cancel(connection).await {
+        tracing::warn!(cause = %error.chain(), "a statement over its time limit could not be ended");
+    }
+    // The connection is free for others when the statement has ended.
+    let _ended = work.await;
+    Err(too_long(limit.most))
+}
+
+pub async fn run(state: &State, plan: &Plan, limit: Option<TimeLimit>) -> Result<String, GraphqlError> {
     let mut cells: Cells = Vec::with_capacity(plan.statements.len());
     if plan.kind == Kind::Mutation {
-        change(state, plan, &mut cells).await?;
+        change(state, plan, limit, &mut cells).await?;
     } else {
         for statement in &plan.statements {
-            let client = pool(state, &statement.source)?.client().await;
-            let client = client.map_err(|error| unavailable(&error))?;
+            let pool = pool(state, &statement.source)?;
+            let client = pool.client().await.map_err(|error| unavailable(&error))?;
+            let token = client.cancel_token();
             // A pooler between us and the database may not keep them apart.
             cells.push(match state.prepares(&statement.source) {
-                true => read_prepared(&client, statement).await?,
-                false => read(&**client, statement).await?,
+                true => within(limit, pool, &token, read_prepared(&client, statement)).await?,
+                false => within(limit, pool, &token, read(&**client, statement)).await?,
             });
         }
     }
@@ -56,7 +95,7 @@ fn texts(row: &Row) -> Vec<Option<String>> {
 }
 
 /// One transaction for each source, committed when all statements are done.
-async fn change(state: &State, plan: &Plan, cells: &mut Cells) -> Result<(), GraphqlError> {
+async fn change(state: &State, plan: &Plan, limit: Option<TimeLimit>, cells: &mut Cells) -> Result<(), GraphqlError> {
     let mut open: Vec<(&str, Client)> = Vec::new();
     for statement in &plan.statements {
         if !open.iter().any(|(source, _)| *source == statement.source) {
@@ -67,16 +106,19 @@ async fn change(state: &State, plan: &Plan, cells: &mut Cells) -> Result<(), Gra
     let failed = |error| unavailable(&translate("a mutation", error));
     let mut transactions = Vec::with_capacity(open.len());
     for (source, client) in &mut open {
-        transactions.push((*source, client.transaction().await.map_err(failed)?));
+        let token = client.cancel_token();
+        transactions.push((*source, client.transaction().await.map_err(failed)?, token));
     }
     for statement in &plan.statements {
-        let Some((_, transaction)) = transactions.iter().find(|(source, _)| *source == statement.source) else {
+        let Some((source, transaction, token)) = transactions.iter().find(|(source, ..)| *source == statement.source)
+        else {
             continue;
         };
-        let done = write(&**transaction, statement, cells).await?;
+        let work = write(&**transaction, statement, cells);
+        let done = within(limit, pool(state, source)?, token, work).await?;
         cells.push(done);
     }
-    for (_, transaction) in transactions {
+    for (_, transaction, _) in transactions {
         transaction.commit().await.map_err(|error| told(&error, "$", true))?;
     }
     Ok(())

@@ -197,6 +197,7 @@ impl<'a> Draft<'a> {
         }
         if self.changed {
             self.engine.set(State {
+                limits: Arc::new(crate::state::limits(&self.metadata)),
                 allowed: Arc::new(AllowList::of(&self.metadata)),
                 metadata: Arc::new(self.metadata),
                 resource_version: version,

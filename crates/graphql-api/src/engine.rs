@@ -4,6 +4,7 @@ use crate::{
     Settings,
     auth::Auth,
     catalog_store::{CHANNEL, CatalogStore},
+    limits::Rates,
     live::{self, Hub, Live},
     state::State,
 };
@@ -28,6 +29,8 @@ pub struct Engine {
     pub changing: Mutex<()>,
     changed: watch::Sender<u64>,
     pub live: Live,
+    /// What callers asked in the last minute.
+    pub rates: Rates,
     /// For the hub, which takes it when it starts.
     asked: std::sync::Mutex<Option<live::Asked>>,
     /// WebSockets end when this is cancelled.
@@ -59,6 +62,7 @@ impl Engine {
             changing: Mutex::new(()),
             changed: watch::Sender::new(0),
             live,
+            rates: Rates::default(),
             asked: std::sync::Mutex::new(Some(asked)),
             closing: CancellationToken::new(),
         }))

@@ -13,6 +13,7 @@ mod draft;
 mod endpoints;
 mod engine;
 mod identity;
+mod limits;
 mod listed;
 mod live;
 mod refusal;

@@ -7,7 +7,7 @@ use crate::{
 };
 use foundation::{Error, Result};
 use graphql::{Catalog, INTROSPECTION_SQL, Inconsistency, Schema};
-use metadata::{Metadata, Source};
+use metadata::{ApiLimits, Metadata, Source};
 use postgres_chassis::translate;
 use serde_json::{Value, json};
 use std::{
@@ -25,6 +25,7 @@ pub struct State {
     pub schema: Arc<Schema>,
     pub inconsistent: Vec<Inconsistency>,
     pub allowed: Arc<AllowList>,
+    pub limits: Arc<ApiLimits>,
 }
 
 impl State {
@@ -78,6 +79,7 @@ impl State {
         inconsistent.splice(0..0, unreachable);
         State {
             allowed: Arc::new(AllowList::of(&metadata)),
+            limits: Arc::new(limits(&metadata)),
             metadata: Arc::new(metadata),
             resource_version,
             sources,
@@ -86,6 +88,14 @@ impl State {
             inconsistent,
         }
     }
+}
+
+/// Metadata another server wrote may hold limits of a shape we do not know.
+pub fn limits(metadata: &Metadata) -> ApiLimits {
+    ApiLimits::of(metadata).unwrap_or_else(|message| {
+        tracing::error!("no API limit is in force: {message}; set them anew with set_api_limits");
+        ApiLimits::default()
+    })
 }
 
 /// Sources that were not read take no part.

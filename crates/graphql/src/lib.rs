@@ -4,6 +4,7 @@ mod catalog;
 mod document;
 mod errors;
 mod introspect;
+mod measure;
 mod misfit;
 
 mod model;
@@ -20,6 +21,7 @@ mod validate;
 pub use catalog::{Catalog, EnumRows, INTROSPECTION_SQL, Key as CatalogKey};
 pub use document::{Normal, OperationInfo, VariableInfo, operation_info};
 pub use errors::{GraphqlError, PostgresFailure, from_postgres};
+pub use measure::Measure;
 pub use metadata::Metadata;
 pub use model::Inconsistency;
 pub use open_api::{Components, OperationShape, VariableShape};
@@ -132,6 +134,16 @@ impl Schema {
             self.documents.insert(request.query.clone(), document.clone());
         }
         Ok(document)
+    }
+
+    /// How large a request is.
+    ///
+    /// # Errors
+    /// The document does not parse, or it is unclear which operation is meant.
+    pub fn measure(&self, request: &Request) -> Result<Measure, GraphqlError> {
+        let document = self.parsed(request)?;
+        let operation = validate::choose(&document, request.operation_name.as_deref())?;
+        Ok(measure::measure(&document, operation))
     }
 
     /// What of a listed operation is not in the administrator's schema any more.

@@ -3,6 +3,7 @@
 
 pub mod commands;
 mod document;
+mod limits;
 mod object;
 mod permission;
 pub mod rename;
@@ -13,6 +14,7 @@ pub use document::{
     FunctionPermission, InheritedRole, ListedQuery, Metadata, QueryCollection, RestDefinition, RestEndpoint, RestQuery,
     RootFields, SchemaIntrospection, Source,
 };
+pub use limits::{ApiLimits, Limit, Rate, UniqueParams};
 pub use object::{ObjectId, PermissionKind, SourceObject};
 pub use permission::{Columns, DeletePermission, InsertPermission, Permission, SelectPermission, UpdatePermission};
 pub use table::{

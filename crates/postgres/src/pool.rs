@@ -4,6 +4,7 @@ use crate::{DatabaseUrl, error, tls, translate};
 use deadpool_postgres::{Manager, ManagerConfig, RecyclingMethod, Runtime};
 use foundation::{Error, Result};
 use std::time::Duration;
+use tokio_postgres::CancelToken;
 
 /// A pooled connection; derefs to the driver's client, with `prepare_cached`.
 pub type Client = deadpool_postgres::Client;
@@ -74,6 +75,20 @@ impl Pool {
     /// `DATABASE_UNAVAILABLE` (503) when none is free in time or the server cannot be reached.
     pub async fn client(&self) -> Result<Client> {
         self.inner.get().await.map_err(error::no_connection)
+    }
+
+    /// Ends what the connection of a token is doing; the statement fails with `57014`.
+    ///
+    /// # Errors
+    /// The server cannot be reached, or its TLS settings cannot be met.
+    pub async fn cancel(&self, token: &CancelToken) -> Result<()> {
+        let done = if self.url.ssl == crate::settings::SslMode::Disable {
+            token.cancel_query(tokio_postgres::NoTls).await
+        } else {
+            let connector = tls::connector(&self.url).map_err(|message| Error::internal("database TLS", message))?;
+            token.cancel_query(connector).await
+        };
+        done.map_err(|error| translate("cancelling a statement", error))
     }
 
     /// Whether the database answers; for health checks.

@@ -2,7 +2,7 @@
 
 use super::{Command, success};
 use crate::{dependents, draft::Draft, engine::Engine, refusal::Refusal, state::told};
-use metadata::{Metadata, Source};
+use metadata::{ApiLimits, Metadata, Source};
 use serde_json::{Map, Value, json};
 
 pub async fn apply(draft: &mut Draft<'_>, command: &Command<'_>) -> Option<Result<Value, Refusal>> {
@@ -98,6 +98,7 @@ async fn replace(draft: &mut Draft<'_>, command: &Command<'_>) -> Result<Value, 
         let message = format!("the metadata has '{name}', which this server does not support; take it out");
         return Err(Refusal::new("not-supported", "$.args", message));
     }
+    ApiLimits::of(&metadata).map_err(|message| Refusal::new("parse-failed", "$.args.api_limits", message))?;
     check_declared_once(&metadata)?;
     draft.metadata = metadata;
     draft.rebuild().await?;
@@ -163,9 +164,6 @@ fn unsupported(metadata: &Metadata) -> Option<&'static str> {
             .and_then(Value::as_array)
             .is_some_and(|list| !list.is_empty())
     };
-    if metadata.rest.get("api_limits").is_some_and(|limits| !limits.is_null()) {
-        return Some("api_limits");
-    }
     if metadata
         .sources
         .iter()

@@ -151,7 +151,6 @@ fn unknown(name: &str) -> Refusal {
         "cron_trigger",
         "event_trigger",
         "scheduled",
-        "api_limits",
         "native_query",
         "logical_model",
     ];

@@ -95,6 +95,8 @@ async fn of_body(engine: &Engine, headers: &HeaderMap, body: &[u8], relay: bool)
         return of_one(engine, headers, asked, Use { writes: true, relay }).await;
     }
     let list: Vec<Asked> = serde_json::from_slice(body).map_err(wrong)?;
+    let caller = engine.auth.session(headers, None).await?;
+    engine.admit_batch(list.len(), &caller.session.role)?;
     let mut answers = Vec::with_capacity(list.len());
     for asked in list {
         let answer = of_one(engine, headers, asked, Use { writes: true, relay }).await;
@@ -147,6 +149,7 @@ async fn of_one(engine: &Engine, headers: &HeaderMap, asked: Asked, way: Use) ->
         variables,
         relay: way.relay,
     };
+    engine.admit(&request, &caller.session, headers)?;
     let answer = engine.answer(&request, &caller.session, way.writes).await;
     let data = answer.map_err(|error| match caller.session.role.as_str() {
         "admin" => error,

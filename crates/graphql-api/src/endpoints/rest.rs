@@ -61,6 +61,7 @@ async fn answer(
         variables: variables(&operation, given)?,
         relay: false,
     };
+    engine.admit(&request, &caller.session, headers)?;
     Ok(engine.answer(&request, &caller.session, true).await?)
 }
 

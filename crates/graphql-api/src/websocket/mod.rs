@@ -216,7 +216,7 @@ impl Connection {
             relay: self.relay,
             ..request
         });
-        let frames = operation(self.engine.clone(), caller, id.clone(), asked);
+        let frames = operation(self.engine.clone(), caller, self.handshake.clone(), id.clone(), asked);
         let (frames, handle) = stream::abortable(frames);
         self.operations.insert(id, handle);
         self.frames.push(frames.boxed());
@@ -274,6 +274,7 @@ fn request(payload: &Value) -> Result<Request, Refusal> {
 fn operation(
     engine: Arc<Engine>,
     caller: Authenticated,
+    handshake: HeaderMap,
     id: String,
     asked: Result<Request, Refusal>,
 ) -> BoxStream<'static, Frame> {
@@ -283,6 +284,9 @@ fn operation(
             Ok(request) => request,
             Err(refusal) => return stream::iter(Frame::failed(&id, &refusal.error)).boxed(),
         };
+        if let Err(error) = engine.admit(&request, &session, &handshake) {
+            return stream::iter(Frame::failed(&id, &error)).boxed();
+        }
         let kind = engine.kind(&request, &session);
         match kind {
             Ok(Kind::Subscription) => subscription(engine, id, request, session),
