@@ -589,6 +589,69 @@ async fn api_limits_refuse_what_is_too_much_and_the_administrator_is_free() {
 }
 
 #[tokio::test]
+async fn a_directory_of_metadata_is_exported_compared_and_applied() {
+    let engine = Engine::start(&[]).await;
+    engine.library().await;
+    let mut environment = environment();
+    environment.insert(
+        "HASURA_GRAPHQL_ENDPOINT".to_owned(),
+        format!("http://{}", engine.address),
+    );
+    environment.insert("HASURA_GRAPHQL_ADMIN_SECRET".to_owned(), SECRET.to_owned());
+    let run = |verb: &str| process::run(&["metadata", verb, "kept"], &environment, engine.directory.path(), "");
+    let (code, told, errors) = run("export");
+    assert_eq!(
+        (code, told.starts_with("exported: 1 source, 2 tables")),
+        (0, true),
+        "{told}{errors}"
+    );
+    assert_eq!(run("diff"), (0, String::new(), String::new()));
+
+    let article = engine
+        .directory
+        .path()
+        .join("kept/databases/default/tables/public_article.yaml");
+    let text = std::fs::read_to_string(&article).expect("the table's file");
+    std::fs::write(&article, text.replace("name: author", "name: writer")).expect("changed");
+    let (code, told, _) = run("diff");
+    assert_eq!(code, 1);
+    for part in [
+        "+++ directory/databases/default/tables/public_article.yaml",
+        "-  - name: author",
+        "+  - name: writer",
+    ] {
+        assert!(told.contains(part), "{part} in:\n{told}");
+    }
+    let (code, told, errors) = run("apply");
+    assert_eq!((code, told.as_str()), (0, "applied: 1 source, 2 tables\n"), "{errors}");
+    let seen = ask(
+        &engine.admin(),
+        "{ article(limit: 1, order_by: {id: asc}) { writer { name } } }",
+    )
+    .await;
+    assert_eq!(seen["data"]["article"][0]["writer"]["name"], "Ada", "{seen}");
+
+    std::fs::write(&article, "table: {schema: public, name: nowhere}\n").expect("broken");
+    let (code, _, errors) = run("apply");
+    assert_eq!(code, 1);
+    assert!(
+        errors.contains("inconsistent") && errors.contains("nowhere"),
+        "{errors}"
+    );
+    let seen = ask(&engine.admin(), "{ article(limit: 1) { id } }").await;
+    assert!(seen.get("errors").is_none(), "what was refused changed nothing: {seen}");
+    std::fs::write(&article, "table: [\n").expect("no YAML");
+    let (code, _, errors) = run("apply");
+    assert_eq!(code, 1);
+    assert!(errors.contains("public_article.yaml:"), "{errors}");
+
+    let untrack = json!({"table": "article", "cascade": true});
+    engine.command("pg_untrack_table", untrack).await;
+    assert_eq!(run("export").0, 0);
+    assert!(!article.exists(), "the file of a table that is no more is taken away");
+}
+
+#[tokio::test]
 async fn metadata_survives_a_kill_and_reaches_every_copy() {
     let engine = Engine::start(&[]).await;
     let (other, address) = serve(&engine.settings, &engine.directory);

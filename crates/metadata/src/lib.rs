@@ -2,6 +2,7 @@
 //! database is the engine's judgement, where it is kept is the API's.
 
 pub mod commands;
+pub mod directory;
 mod document;
 mod limits;
 mod object;

@@ -39,6 +39,7 @@ pub fn command() -> Command {
         )
         .subcommand(user())
         .subcommand(token())
+        .subcommand(metadata())
         .subcommand(
             Command::new("backup")
                 .about("Write database, objects and secrets to a new directory")
@@ -134,6 +135,39 @@ fn token() -> Command {
                 .arg(Arg::new("email").required(true).value_name("EMAIL"))
                 .arg(Arg::new("ttl").long("ttl").default_value("15m").value_name("DURATION")),
         )
+}
+
+fn metadata() -> Command {
+    let place = |command: Command| {
+        command
+            .arg(Arg::new("directory").value_name("DIR").default_value("metadata"))
+            .arg(Arg::new("endpoint").long("endpoint").value_name("URL").help(
+                "what stands before /v1/metadata [env: HASURA_GRAPHQL_ENDPOINT] [default: http://127.0.0.1:8080]",
+            ))
+            .arg(
+                Arg::new("secret")
+                    .long("admin-secret")
+                    .value_name("SECRET")
+                    .help("[env: HASURA_GRAPHQL_ADMIN_SECRET]"),
+            )
+    };
+    Command::new("metadata")
+        .about("A directory of Hasura metadata against a running GraphQL service")
+        .subcommand_required(true)
+        .subcommand(
+            place(Command::new("apply").about("Replace the service's metadata by the directory's")).arg(
+                Arg::new("allow-inconsistent")
+                    .long("allow-inconsistent")
+                    .action(ArgAction::SetTrue)
+                    .help("keep what does not fit the database, and tell it"),
+            ),
+        )
+        .subcommand(place(
+            Command::new("export").about("Write the service's metadata to the directory"),
+        ))
+        .subcommand(place(
+            Command::new("diff").about("Print what apply would change; exit 1 where that is something"),
+        ))
 }
 
 fn directory() -> Arg {

@@ -30,6 +30,9 @@ fn main() -> ExitCode {
         println!("{}", commands::version::text());
         return ExitCode::SUCCESS;
     }
+    if let Some(("metadata", matches)) = matches.subcommand() {
+        return ended(commands::metadata(matches));
+    }
     let mut given = match given(&matches) {
         Ok(given) => given,
         Err(mistake) => return refuse(&[mistake]),
@@ -44,6 +47,10 @@ fn main() -> ExitCode {
         true => serve_graphql(&mut given),
         false => run(&matches, settings::read(&given)),
     };
+    ended(ran)
+}
+
+fn ended(ran: Result<ExitCode>) -> ExitCode {
     match ran {
         Ok(code) => code,
         Err(error) => {

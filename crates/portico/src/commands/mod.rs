@@ -5,6 +5,7 @@ mod check;
 pub mod config;
 mod files;
 mod healthcheck;
+mod metadata;
 mod migrate;
 mod open;
 mod restore;
@@ -36,6 +37,11 @@ pub fn run(name: &str, matches: &ArgMatches, settings: Settings) -> Result<ExitC
             _ => Ok(ExitCode::from(2)),
         }
     })
+}
+
+/// Against a service that may be anywhere: without settings of ours.
+pub fn metadata(matches: &ArgMatches) -> Result<ExitCode> {
+    in_runtime(metadata::run(matches))
 }
 
 pub fn serve_graphql(settings: &Settings, hasura: Hasura) -> Result<ExitCode> {
