@@ -26,7 +26,7 @@ pub struct VariableShape {
     pub required: bool,
 }
 
-/// Components by name, filled by [`describe`].
+/// Components by name, filled as operations are described.
 pub type Components = Map<String, Value>;
 
 /// `None` where the document is no single operation.
