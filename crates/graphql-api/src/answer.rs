@@ -1,7 +1,11 @@
 //! Runs a plan: a query is one statement, a mutation its statements in one transaction. Answers are spliced together
 //! as PostgreSQL wrote them.
 
-use crate::{engine::Engine, limits::too_long, state::State};
+use crate::{
+    engine::Engine,
+    limits::{time_limit, too_long},
+    state::State,
+};
 use foundation::Error;
 use graphql::{GraphqlError, Kind, Plan, PostgresFailure, Request, Session, Source, Statement};
 use postgres_chassis::{Client, Pool, translate};
@@ -24,7 +28,7 @@ impl Engine {
             let message = "mutations must be sent with POST";
             return Err(GraphqlError::new("validation-failed", "$", message));
         }
-        let limit = self.time_limit(&session.role).map(TimeLimit::from_now);
+        let limit = time_limit(&state.limits, &session.role).map(TimeLimit::from_now);
         run(&state, &plan, limit).await
     }
 }
@@ -42,26 +46,39 @@ impl TimeLimit {
             until: Instant::now() + most,
         }
     }
+
+    /// On one connection.
+    fn of<'p>(self, pool: &'p Pool, client: &Client) -> Bound<'p> {
+        Bound {
+            limit: self,
+            pool,
+            token: client.cancel_token(),
+        }
+    }
 }
 
-/// What a connection is asked, ended where it takes too long.
+/// What ends the statement of a connection that takes too long.
+struct Bound<'p> {
+    limit: TimeLimit,
+    pool: &'p Pool,
+    token: CancelToken,
+}
+
 async fn within<T>(
-    limit: Option<TimeLimit>,
-    pool: &Pool,
-    connection: &CancelToken,
+    bound: Option<&Bound<'_>>,
     work: impl Future<Output = Result<T, GraphqlError>>,
 ) -> Result<T, GraphqlError> {
-    let Some(limit) = limit else { return work.await };
+    let Some(bound) = bound else { return work.await };
     let mut work = std::pin::pin!(work);
-    if let Ok(done) = timeout_at(limit.until, &mut work).await {
+    if let Ok(done) = timeout_at(bound.limit.until, &mut work).await {
         return done;
     }
-    if let Err(error) = pool.cancel(connection).await {
+    if let Err(error) = bound.pool.cancel(&bound.token).await {
         tracing::warn!(cause = %error.chain(), "a statement over its time limit could not be ended");
     }
     // The connection is free for others when the statement has ended.
     let _ended = work.await;
-    Err(too_long(limit.most))
+    Err(too_long(bound.limit.most))
 }
 
 pub async fn run(state: &State, plan: &Plan, limit: Option<TimeLimit>) -> Result<String, GraphqlError> {
@@ -72,11 +89,11 @@ pub async fn run(state: &State, plan: &Plan, limit: Option<TimeLimit>) -> Result
         for statement in &plan.statements {
             let pool = pool(state, &statement.source)?;
             let client = pool.client().await.map_err(|error| unavailable(&error))?;
-            let token = client.cancel_token();
+            let bound = limit.map(|limit| limit.of(pool, &client));
             // A pooler between us and the database may not keep them apart.
             cells.push(match state.prepares(&statement.source) {
-                true => within(limit, pool, &token, read_prepared(&client, statement)).await?,
-                false => within(limit, pool, &token, read(&**client, statement)).await?,
+                true => within(bound.as_ref(), read_prepared(&client, statement)).await?,
+                false => within(bound.as_ref(), read(&**client, statement)).await?,
             });
         }
     }
@@ -106,16 +123,16 @@ async fn change(state: &State, plan: &Plan, limit: Option<TimeLimit>, cells: &mu
     let failed = |error| unavailable(&translate("a mutation", error));
     let mut transactions = Vec::with_capacity(open.len());
     for (source, client) in &mut open {
-        let token = client.cancel_token();
-        transactions.push((*source, client.transaction().await.map_err(failed)?, token));
+        let pool = pool(state, source)?;
+        let bound = limit.map(|limit| limit.of(pool, client));
+        transactions.push((*source, client.transaction().await.map_err(failed)?, bound));
     }
     for statement in &plan.statements {
-        let Some((source, transaction, token)) = transactions.iter().find(|(source, ..)| *source == statement.source)
-        else {
+        let Some((_, transaction, bound)) = transactions.iter().find(|(source, ..)| *source == statement.source) else {
             continue;
         };
         let work = write(&**transaction, statement, cells);
-        let done = within(limit, pool(state, source)?, token, work).await?;
+        let done = within(bound.as_ref(), work).await?;
         cells.push(done);
     }
     for (_, transaction, _) in transactions {

@@ -3,7 +3,7 @@
 use crate::{engine::Engine, refusal::Refusal};
 use graphql::{GraphqlError, Request, Session};
 use http::HeaderMap;
-use metadata::{Rate, UniqueParams};
+use metadata::{ApiLimits, Rate, UniqueParams};
 use std::{
     collections::{HashMap, VecDeque},
     sync::{Mutex, PoisonError},
@@ -11,24 +11,31 @@ use std::{
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
-/// Callers that are remembered; past it those of the last minute are.
-const MOST_CALLERS: usize = 100_000;
 /// Operations in one request, where metadata says nothing.
 const MOST_IN_BATCH: u64 = 1_000;
 
 /// When each caller asked in the last minute.
 #[derive(Default)]
-pub struct Rates(Mutex<HashMap<String, VecDeque<Instant>>>);
+pub struct Rates(Mutex<Callers>);
+
+#[derive(Default)]
+struct Callers {
+    asked: HashMap<String, VecDeque<Instant>>,
+    /// When those who ask no more were last forgotten.
+    swept: Option<Instant>,
+}
 
 impl Rates {
     /// Counts one, if there is room for it.
     fn admit(&self, caller: String, most: u64, now: Instant) -> bool {
         let mut callers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let recent = |at: &Instant| now.duration_since(*at) < MINUTE;
-        if callers.len() >= MOST_CALLERS && !callers.contains_key(&caller) {
-            callers.retain(|_, asked| asked.back().is_some_and(recent));
+        let swept = *callers.swept.get_or_insert(now);
+        if !recent(&swept) {
+            callers.asked.retain(|_, asked| asked.back().is_some_and(recent));
+            callers.swept = Some(now);
         }
-        let asked = callers.entry(caller).or_default();
+        let asked = callers.asked.entry(caller).or_default();
         while asked.front().is_some_and(|at| !recent(at)) {
             asked.pop_front();
         }
@@ -100,14 +107,13 @@ impl Engine {
         let message = format!("batch limit exceeded: the request has {operations} operations, {most} are allowed");
         Err(Refusal::from(exceeded("batch-limit-exceeded", message)))
     }
+}
 
-    /// How long an operation of the role may take.
-    pub fn time_limit(&self, role: &str) -> Option<Duration> {
-        let state = self.state();
-        let limit = state.limits.time_limit.as_ref();
-        let limit = limit.filter(|_| !state.limits.disabled && role != "admin")?;
-        Some(Duration::from_secs(*limit.of(role)))
-    }
+/// How long an operation of the role may take.
+pub fn time_limit(limits: &ApiLimits, role: &str) -> Option<Duration> {
+    let limit = limits.time_limit.as_ref();
+    let limit = limit.filter(|_| !limits.disabled && role != "admin")?;
+    Some(Duration::from_secs(*limit.of(role)))
 }
 
 pub fn too_long(most: Duration) -> GraphqlError {

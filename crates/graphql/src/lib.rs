@@ -20,7 +20,7 @@ mod validate;
 
 pub use catalog::{Catalog, EnumRows, INTROSPECTION_SQL, Key as CatalogKey};
 pub use document::{Normal, OperationInfo, VariableInfo, operation_info};
-pub use errors::{GraphqlError, PostgresFailure, from_postgres};
+pub use errors::{GraphqlError, PostgresFailure, from_postgres, parsing_failed};
 pub use measure::Measure;
 pub use metadata::Metadata;
 pub use model::Inconsistency;

@@ -5,7 +5,7 @@ use super::{
     with_role,
 };
 use crate::refusal::Refusal;
-use graphql::Session;
+use graphql::{Session, parsing_failed};
 use http::HeaderMap;
 use serde_json::{Map, Value};
 use std::collections::HashMap;
@@ -87,7 +87,7 @@ pub fn session(headers: &HeaderMap, claims: &Value) -> Result<Session, Refusal> 
     let Some(usual) = usual.as_str() else {
         let message = format!(
             "invalid x-hasura-default-role; should be a role: {}",
-            expected("Text", "String", usual)
+            parsing_failed("Text", "String", usual)
         );
         return Err(Refusal::new("jwt-invalid-claims", "$", message));
     };
@@ -111,23 +111,14 @@ fn roles(given: &Value) -> Result<Vec<&str>, Refusal> {
         Refusal::new("jwt-invalid-claims", "$", message)
     };
     let Some(list) = given.as_array() else {
-        return Err(wrong(expected("[]", "Array", given)));
+        return Err(wrong(parsing_failed("[]", "Array", given)));
     };
     list.iter()
-        .map(|role| role.as_str().ok_or_else(|| wrong(expected("Text", "String", role))))
+        .map(|role| {
+            role.as_str()
+                .ok_or_else(|| wrong(parsing_failed("Text", "String", role)))
+        })
         .collect()
-}
-
-fn expected(what: &str, kind: &str, found: &Value) -> String {
-    let found = match found {
-        Value::Null => "Null",
-        Value::Bool(_) => "Boolean",
-        Value::Number(_) => "Number",
-        Value::String(_) => "String",
-        Value::Array(_) => "Array",
-        Value::Object(_) => "Object",
-    };
-    format!("parsing {what} failed, expected {kind}, but encountered {found}")
 }
 
 /// A variable's text; lists as PostgreSQL writes arrays.

@@ -2,6 +2,7 @@
 //! `/v1alpha1/graphql`, where errors have their status.
 
 use crate::{
+    auth::Authenticated,
     engine::Engine,
     refusal::Refusal,
     websocket::{self, Dialect},
@@ -81,7 +82,11 @@ async fn asked(State(engine): State<Arc<Engine>>, Query(mut asked): Query<Asked>
     if let Some(Value::String(text)) = &asked.variables {
         asked.variables = serde_json::from_str(text).ok();
     }
-    match of_one(&engine, &headers, asked, READING).await {
+    let answer = async {
+        let caller = engine.auth.session(&headers, None).await?;
+        of_one(&engine, &headers, &caller, asked, READING).await
+    };
+    match answer.await {
         Ok(text) => written(StatusCode::OK, text),
         Err(refusal) => written(StatusCode::OK, refusal.error.response().to_string()),
     }
@@ -92,14 +97,15 @@ async fn of_body(engine: &Engine, headers: &HeaderMap, body: &[u8], relay: bool)
     let wrong = |error: serde_json::Error| Refusal::new("invalid-json", "$", error.to_string());
     if body.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'[') {
         let asked = serde_json::from_slice(body).map_err(wrong)?;
-        return of_one(engine, headers, asked, Use { writes: true, relay }).await;
+        let caller = engine.auth.session(headers, None).await?;
+        return of_one(engine, headers, &caller, asked, Use { writes: true, relay }).await;
     }
     let list: Vec<Asked> = serde_json::from_slice(body).map_err(wrong)?;
     let caller = engine.auth.session(headers, None).await?;
     engine.admit_batch(list.len(), &caller.session.role)?;
     let mut answers = Vec::with_capacity(list.len());
     for asked in list {
-        let answer = of_one(engine, headers, asked, Use { writes: true, relay }).await;
+        let answer = of_one(engine, headers, &caller, asked, Use { writes: true, relay }).await;
         answers.push(answer.unwrap_or_else(|refusal| refusal.error.response().to_string()));
     }
     Ok(format!("[{}]", answers.join(",")))
@@ -119,8 +125,13 @@ const READING: Use = Use {
     relay: false,
 };
 
-async fn of_one(engine: &Engine, headers: &HeaderMap, asked: Asked, way: Use) -> Result<String, Refusal> {
-    let caller = engine.auth.session(headers, None).await?;
+async fn of_one(
+    engine: &Engine,
+    headers: &HeaderMap,
+    caller: &Authenticated,
+    asked: Asked,
+    way: Use,
+) -> Result<String, Refusal> {
     if asked
         .extensions
         .as_ref()

@@ -147,6 +147,24 @@ fn push_key(text: &mut String, key: &str) {
     }
 }
 
+/// Hasura's words for a JSON value of another kind than expected.
+pub fn parsing_failed(what: &str, expected: &str, found: &serde_json::Value) -> String {
+    let found = json_kind(found);
+    format!("parsing {what} failed, expected {expected}, but encountered {found}")
+}
+
+pub fn json_kind(value: &serde_json::Value) -> &'static str {
+    use serde_json::Value;
+    match value {
+        Value::Null => "Null",
+        Value::Bool(_) => "Boolean",
+        Value::Number(_) => "Number",
+        Value::String(_) => "String",
+        Value::Array(_) => "Array",
+        Value::Object(_) => "Object",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

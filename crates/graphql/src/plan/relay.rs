@@ -6,7 +6,7 @@
 use super::order::Term;
 use super::select::{NEGATIVE, Rows, object_of, typename};
 use super::{Sql, Writer, all, column, name_of};
-use crate::errors::{GraphqlError, Path};
+use crate::errors::{GraphqlError, Path, json_kind, parsing_failed};
 use crate::model::{Column, Table};
 use crate::relay_id;
 use crate::sql::quote::{push_key, quote_ident};
@@ -103,9 +103,14 @@ impl Writer<'_> {
         for paging in ["first", "last", "after", "before"] {
             args.shift_remove(paging);
         }
+        let order = args.clone();
+        if !args.contains_key("distinct_on") {
+            // The page is ordered outside; ordered here too, the database would sort every row first.
+            args.shift_remove("order_by");
+        }
         let rows = self.rows(from, &args, None, path)?;
         let base = self.alias();
-        let mut terms = self.ordered_by(from.at, &base, &args, &path.key("args"))?;
+        let mut terms = self.ordered_by(from.at, &base, &order, &path.key("args"))?;
         for key in table.key_columns() {
             let known = terms.iter().any(|term| term.trail == [key.name.as_str()]);
             if !known {
@@ -362,14 +367,7 @@ pub fn global_id(alias: &str, table: &Table) -> String {
 
 /// Why a value cannot be one of a key column's.
 fn unlike(column: &Column, value: &Value) -> Option<String> {
-    let found = match value {
-        Value::Null => "Null",
-        Value::Bool(_) => "Boolean",
-        Value::Number(_) => "Number",
-        Value::String(_) => "String",
-        Value::Array(_) => "Array",
-        Value::Object(_) => "Object",
-    };
+    let found = json_kind(value);
     let (what, expected) = match column.ty.as_str() {
         "int2" | "int4" | "int8" | "numeric" | "float4" | "float8" => ("Number", "Number"),
         "bool" => ("Bool", "Boolean"),
@@ -378,5 +376,5 @@ fn unlike(column: &Column, value: &Value) -> Option<String> {
     };
     let number_as_text = expected == "Number" && found == "String";
     let fits = found == expected || number_as_text;
-    (!fits).then(|| format!("parsing {what} failed, expected {expected}, but encountered {found}"))
+    (!fits).then(|| parsing_failed(what, expected, value))
 }

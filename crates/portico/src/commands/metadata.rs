@@ -79,7 +79,7 @@ impl Service {
             told["path"].as_str().unwrap_or("$")
         );
         for object in told["internal"].as_array().into_iter().flatten() {
-            text.push_str(&inconsistent(object));
+            text.push_str(&format!("\n{}", inconsistent(object)));
         }
         Err(wrong(text))
     }
@@ -104,8 +104,7 @@ impl Service {
             .await?;
         let wrong = answer["inconsistent_objects"].as_array().cloned().unwrap_or_default();
         for object in &wrong {
-            eprint!("{}", inconsistent(object).trim_start_matches('\n'));
-            eprintln!();
+            eprintln!("{}", inconsistent(object));
         }
         println!("applied: {}", counted(&metadata));
         Ok(if wrong.is_empty() {
@@ -125,7 +124,7 @@ fn counted(metadata: &Metadata) -> String {
 
 fn inconsistent(object: &Value) -> String {
     let text = |key: &str| object[key].as_str().unwrap_or_default();
-    format!("\ninconsistent {}: {}", text("name"), text("reason"))
+    format!("inconsistent {}: {}", text("name"), text("reason"))
 }
 
 fn wrong(message: String) -> Error {
