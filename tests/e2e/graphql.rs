@@ -1,7 +1,7 @@
 //! `/v1/links/graphql`: links through GraphQL, and what each role may see.
 
 use crate::core::token;
-use portico_tests::{Client, Shape, Stack};
+use portico_tests::{Client, Receiver, Shape, Stack};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -226,4 +226,48 @@ async fn bad_requests_and_bad_links_are_refused_in_hasuras_words() {
     let rows = &upsert["data"]["insert_links_links"]["returning"];
     assert_eq!(rows[0]["target_url"], "https://example.org/2");
     assert_eq!(rows[1]["metadata"], json!({"a": [1]}));
+}
+
+#[tokio::test]
+async fn a_webhook_is_told_of_new_links_by_a_service_that_owns_no_table() {
+    let receiver = Receiver::start().await;
+    let stack = Stack::start_with(
+        Shape::TwoCopies,
+        &[
+            ("HASURA_GRAPHQL_ADMIN_SECRET", "the admin secret"),
+            ("MY_HOOK", &receiver.url),
+        ],
+    )
+    .await;
+    let admin = stack.client().with("x-hasura-admin-secret", "the admin secret");
+    let on = |table: Value| {
+        json!({"type": "pg_create_event_trigger", "args": {"name": "made", "table": table, "webhook": "{{MY_HOOK}}",
+            "insert": {"columns": "*", "payload": ["slug"]}}})
+    };
+    let links = json!({"schema": "links", "name": "links"});
+    admin.post("/v1/links/v1/metadata", &on(links)).await.expect(200);
+    let owner = stack.client().bearer(&token(&stack.client(), "ada@example.org").await);
+    create(&owner, "told", "https://example.org/a", true).await;
+    let told = receiver.wait(1).await[0].json();
+    assert_eq!(
+        told["event"]["data"],
+        json!({"old": null, "new": {"slug": "told"}}),
+        "{told}"
+    );
+    assert_eq!(told["event"]["session_variables"]["x-hasura-role"], "user", "{told}");
+
+    // What the service's login may not read it may not have told either.
+    let database = portico_tests::Database::connect(&stack.database_url()).await;
+    let refused = database
+        .batch_execute(
+            "set session authorization portico_links;
+             select links.portico_set_event_trigger('core', 'users', 'notify_hasura_x_INSERT', 'INSERT', '{}', false)",
+        )
+        .await
+        .expect_err("refused");
+    let told = refused.as_db_error().expect("by the database").message();
+    assert!(
+        told.contains("permission denied") || told.contains("may not read"),
+        "{told}"
+    );
 }

@@ -7,20 +7,21 @@ use std::{
 };
 
 /// A crate imports lower levels only, never sideways.
-const LEVELS: [(&str, u8); 13] = [
+const LEVELS: [(&str, u8); 14] = [
     ("foundation", 0),
     ("telemetry", 0),
     ("metadata", 0),
     ("graphql", 1),
     ("http", 1),
     ("postgres", 1),
-    ("graphql-api", 2),
+    ("webhooks", 2),
     ("objects", 2),
-    ("gateway", 3),
-    ("core", 3),
-    ("media", 3),
-    ("links", 3),
-    ("portico", 4),
+    ("graphql-api", 3),
+    ("gateway", 4),
+    ("core", 4),
+    ("media", 4),
+    ("links", 4),
+    ("portico", 5),
 ];
 
 /// Level 0 is strangers to each other, except that everybody may name an error or an id.

@@ -5,6 +5,7 @@ pub mod database;
 pub mod directory;
 pub mod process;
 pub mod raw;
+pub mod receiver;
 pub mod socket;
 pub mod stack;
 
@@ -12,5 +13,6 @@ pub use client::{Answer, Client};
 pub use database::Database;
 pub use directory::Directory;
 pub use process::Process;
+pub use receiver::Receiver;
 pub use socket::Socket;
 pub use stack::{Shape, Stack, environment};

@@ -4,6 +4,7 @@
 use crate::{
     engine::Engine,
     limits::{time_limit, too_long},
+    session,
     state::State,
 };
 use foundation::Error;
@@ -29,7 +30,7 @@ impl Engine {
             return Err(GraphqlError::new("validation-failed", "$", message));
         }
         let limit = time_limit(&state.limits, &session.role).map(TimeLimit::from_now);
-        run(&state, &plan, limit).await
+        run(&state, &plan, session, limit).await
     }
 }
 
@@ -81,10 +82,15 @@ async fn within<T>(
     Err(too_long(bound.limit.most))
 }
 
-pub async fn run(state: &State, plan: &Plan, limit: Option<TimeLimit>) -> Result<String, GraphqlError> {
+pub async fn run(
+    state: &State,
+    plan: &Plan,
+    session: &Session,
+    limit: Option<TimeLimit>,
+) -> Result<String, GraphqlError> {
     let mut cells: Cells = Vec::with_capacity(plan.statements.len());
     if plan.kind == Kind::Mutation {
-        change(state, plan, limit, &mut cells).await?;
+        change(state, plan, session, limit, &mut cells).await?;
     } else {
         for statement in &plan.statements {
             let pool = pool(state, &statement.source)?;
@@ -112,7 +118,13 @@ fn texts(row: &Row) -> Vec<Option<String>> {
 }
 
 /// One transaction for each source, committed when all statements are done.
-async fn change(state: &State, plan: &Plan, limit: Option<TimeLimit>, cells: &mut Cells) -> Result<(), GraphqlError> {
+async fn change(
+    state: &State,
+    plan: &Plan,
+    session: &Session,
+    limit: Option<TimeLimit>,
+    cells: &mut Cells,
+) -> Result<(), GraphqlError> {
     let mut open: Vec<(&str, Client)> = Vec::new();
     for statement in &plan.statements {
         if !open.iter().any(|(source, _)| *source == statement.source) {
@@ -125,17 +137,30 @@ async fn change(state: &State, plan: &Plan, limit: Option<TimeLimit>, cells: &mu
     for (source, client) in &mut open {
         let pool = pool(state, source)?;
         let bound = limit.map(|limit| limit.of(pool, client));
-        transactions.push((*source, client.transaction().await.map_err(failed)?, bound));
+        transactions.push((*source, client.transaction().await.map_err(failed)?, bound, false));
     }
     for statement in &plan.statements {
-        let Some((_, transaction, bound)) = transactions.iter().find(|(source, ..)| *source == statement.source) else {
+        let found = transactions.iter_mut().find(|(source, ..)| *source == statement.source);
+        let Some((_, transaction, bound, told_who)) = found else {
             continue;
         };
-        let work = write(&**transaction, statement, cells);
+        let tell = !std::mem::replace(told_who, true);
+        let work = async {
+            // Both are on their way before the first is answered.
+            let telling = async {
+                match tell {
+                    true => session::said(&**transaction, session).await,
+                    false => Ok(()),
+                }
+            };
+            let (said, done) = tokio::join!(telling, write(&**transaction, statement, cells));
+            said.map_err(|error| told(&error, "$", true))?;
+            done
+        };
         let done = within(bound.as_ref(), work).await?;
         cells.push(done);
     }
-    for (_, transaction, _) in transactions {
+    for (_, transaction, ..) in transactions {
         transaction.commit().await.map_err(|error| told(&error, "$", true))?;
     }
     Ok(())

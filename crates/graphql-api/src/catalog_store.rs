@@ -22,6 +22,10 @@ impl CatalogStore {
         CatalogStore { pool, schema }
     }
 
+    pub fn schema(&self) -> &'static str {
+        self.schema
+    }
+
     pub fn pool(&self) -> &Pool {
         &self.pool
     }
@@ -171,7 +175,7 @@ pub fn detached(client: Client) -> deadpool_postgres::ClientWrapper {
 }
 
 pub struct Saving {
-    client: deadpool_postgres::ClientWrapper,
+    pub client: deadpool_postgres::ClientWrapper,
 }
 
 impl Saving {

@@ -45,6 +45,7 @@ pub fn object_of(one: &Inconsistency) -> Option<ObjectId> {
     let object = match one.kind {
         "source" => return Some(ObjectId::Source(definition.as_str()?.to_owned())),
         "inherited_role" => return Some(ObjectId::InheritedRole(text("role_name")?)),
+        "cron_trigger" => return Some(ObjectId::CronTrigger(text("name")?)),
         "rest_endpoint" => return Some(ObjectId::RestEndpoint(text("name")?)),
         "table" => SourceObject::Table(table(definition)?),
         "function" => SourceObject::Function(table(definition).or_else(|| table(&definition["function"]))?),
@@ -59,6 +60,10 @@ pub fn object_of(one: &Inconsistency) -> Option<ObjectId> {
         "function_permission" => SourceObject::FunctionPermission {
             function: table(&definition["function"])?,
             role: text("role")?,
+        },
+        "event_trigger" => SourceObject::EventTrigger {
+            table: table(&definition["table"])?,
+            name: text("name")?,
         },
         "native_query" => SourceObject::NativeQuery(text("root_field_name").or_else(|| text("name"))?),
         "logical_model" => SourceObject::LogicalModel(text("name")?),

@@ -3,15 +3,17 @@
 
 use crate::{
     allow_list::AllowList,
-    catalog_store::{CatalogStore, detached},
+    catalog_store::{CatalogStore, Saving, detached},
     commands,
     engine::Engine,
     refusal::Refusal,
+    session::tell as tell_session,
     sources::{self, Connected},
     state::{self, State},
+    triggers,
 };
-use foundation::Result;
-use graphql::{Catalog, EnumRows, Inconsistency, Schema};
+use foundation::{Kind, Result};
+use graphql::{Catalog, EnumRows, Inconsistency, Schema, Session};
 use metadata::{Metadata, Source};
 use postgres_chassis::translate;
 use std::{
@@ -21,6 +23,7 @@ use std::{
 
 pub struct Draft<'a> {
     pub engine: &'a Engine,
+    session: &'a Session,
     base: Arc<State>,
     pub metadata: Metadata,
     pub catalogs: BTreeMap<String, Arc<Catalog>>,
@@ -29,6 +32,7 @@ pub struct Draft<'a> {
     connected: HashMap<String, Connected>,
     /// Transactions by source. Dropped without a commit, the connection closes and the work is undone.
     open: HashMap<String, deadpool_postgres::ClientWrapper>,
+    clock: Option<deadpool_postgres::ClientWrapper>,
     plain: Option<Arc<Schema>>,
     /// Values of enumerations by source that a new reading of the catalogue keeps.
     pub kept_values: HashMap<String, EnumRows>,
@@ -37,10 +41,11 @@ pub struct Draft<'a> {
 }
 
 impl<'a> Draft<'a> {
-    pub fn new(engine: &'a Engine) -> Self {
+    pub fn new(engine: &'a Engine, session: &'a Session) -> Self {
         let base = engine.state();
         Draft {
             engine,
+            session,
             metadata: (*base.metadata).clone(),
             catalogs: base.catalogs.clone(),
             schema: base.schema.clone(),
@@ -48,6 +53,7 @@ impl<'a> Draft<'a> {
             connected: base.sources.clone(),
             base,
             open: HashMap::new(),
+            clock: None,
             plain: None,
             kept_values: HashMap::new(),
             changed: false,
@@ -64,12 +70,38 @@ impl<'a> Draft<'a> {
             let client = detached(connected.pool.client().await?);
             let begun = client.batch_execute("begin").await;
             begun.map_err(|error| translate("beginning a transaction", error))?;
+            tell_session(&*client, self.session).await?;
             self.open.insert(source.to_owned(), client);
         }
         match self.open.get_mut(source) {
             Some(client) => Ok(client),
             None => Err(Refusal::new("unexpected", "$.args", "the transaction is gone")),
         }
+    }
+
+    /// A transaction where the metadata is kept, for the queues of the clock.
+    pub async fn clock(&mut self) -> Result<&mut deadpool_postgres::ClientWrapper, Refusal> {
+        if self.clock.is_none() {
+            let client = detached(self.engine.store.pool().client().await?);
+            let begun = client.batch_execute("begin").await;
+            begun.map_err(|error| translate("beginning a transaction", error))?;
+            self.clock = Some(client);
+        }
+        match &mut self.clock {
+            Some(client) => Ok(client),
+            None => Err(Refusal::new("unexpected", "$.args", "the transaction is gone")),
+        }
+    }
+
+    /// The tables of a source's events are there.
+    pub async fn prepare_events(&mut self, source: &str) -> Result<(), Refusal> {
+        let schema = triggers::events_schema(&self.engine.settings, source);
+        let client = self.transaction(source).await?;
+        Ok(webhooks::prepare_events(&**client, schema).await?)
+    }
+
+    pub fn session(&self) -> &'a Session {
+        self.session
     }
 
     /// The engine's view after a change of metadata or catalogues. Sources and enumerations that are new are read.
@@ -166,13 +198,71 @@ impl<'a> Draft<'a> {
         self.inconsistent.iter().filter(is_new).cloned().collect()
     }
 
+    async fn save(&self, store: &CatalogStore) -> Result<Saving> {
+        let saving = store.save(&self.metadata, self.base.resource_version).await?;
+        let (before, after) = (&self.base.metadata.cron_triggers, &self.metadata.cron_triggers);
+        if before != after {
+            webhooks::replan(&*saving.client, store.schema(), before, after).await?;
+        }
+        Ok(saving)
+    }
+
+    /// In each source's transaction; of sources that are gone too.
+    async fn install_triggers(&mut self) -> Result<(), Refusal> {
+        let base = self.base.clone();
+        let gone = base
+            .metadata
+            .sources
+            .iter()
+            .filter(|source| self.metadata.source(&source.name).is_none());
+        for source in gone
+            .filter(|source| triggers::has_any(source))
+            .cloned()
+            .collect::<Vec<_>>()
+        {
+            let Some(connected) = base.sources.get(&source.name) else {
+                continue;
+            };
+            self.connected.insert(source.name.clone(), connected.clone());
+            let nothing = Source {
+                name: source.name.clone(),
+                ..Source::default()
+            };
+            let taken_away = self.install_of(Some(&source), &nothing).await;
+            self.connected.remove(&source.name);
+            taken_away?;
+        }
+        for source in self.metadata.sources.clone() {
+            let before = base.metadata.source(&source.name);
+            let had_any = before.is_some_and(triggers::has_any);
+            if self.connected.contains_key(&source.name) && (had_any || triggers::has_any(&source)) {
+                self.install_of(before, &source).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn install_of(&mut self, before: Option<&Source>, source: &Source) -> Result<(), Refusal> {
+        let settings = &self.engine.settings;
+        let catalog = self.catalogs.get(&source.name).cloned();
+        let client = self.transaction(&source.name).await?;
+        let installed = triggers::install(&**client, settings, catalog.as_deref(), before, source).await;
+        installed.map_err(|error| match error.kind {
+            Kind::Conflict => Refusal::new("postgres-error", "$.args", error.message.to_string()),
+            _ => error.into(),
+        })
+    }
+
     /// Metadata was written, the databases' transactions follow, metadata is made visible last.
     pub async fn commit(mut self) -> Result<(), Refusal> {
         let store: &CatalogStore = &self.engine.store;
         let saving = match self.metadata == *self.base.metadata {
             true => None,
-            false => Some(store.save(&self.metadata, self.base.resource_version).await?),
+            false => Some(self.save(store).await?),
         };
+        if self.changed {
+            self.install_triggers().await?;
+        }
         for (source, client) in std::mem::take(&mut self.open) {
             let done = client.batch_execute("commit").await;
             done.map_err(|error| {
@@ -185,6 +275,11 @@ impl<'a> Draft<'a> {
                     format!("committing in source \"{source}\": {message}"),
                 )
             })?;
+        }
+        if let Some(client) = self.clock.take() {
+            let done = client.batch_execute("commit").await;
+            done.map_err(|error| translate("keeping scheduled events", error))?;
+            self.engine.deliveries.wake();
         }
         let mut version = self.base.resource_version;
         match saving {

@@ -7,16 +7,18 @@ use crate::{
     limits::Rates,
     live::{self, Hub, Live},
     state::State,
+    triggers,
 };
 use arc_swap::ArcSwap;
 use foundation::{Result, new_id};
 use metadata::{Metadata, Source};
-use postgres_chassis::{Signal, listen};
+use postgres_chassis::{Signal, listen, translate};
 use serde_json::json;
 use std::sync::{Arc, PoisonError};
-use telemetry::client::Client;
+use telemetry::{client::Client, metrics::Metrics};
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio_util::sync::CancellationToken;
+use webhooks::{Deliveries, Plan};
 
 pub struct Engine {
     pub settings: Settings,
@@ -35,13 +37,21 @@ pub struct Engine {
     asked: std::sync::Mutex<Option<live::Asked>>,
     /// WebSockets end when this is cancelled.
     pub closing: CancellationToken,
+    pub deliveries: Arc<Deliveries>,
+    pub plans: watch::Sender<Arc<Plan>>,
 }
 
 impl Engine {
     /// # Errors
     /// The metadata database cannot be used.
-    pub async fn open(settings: Settings, store: CatalogStore, client: Client) -> Result<Arc<Engine>> {
+    pub async fn open(
+        settings: Settings,
+        store: CatalogStore,
+        client: Client,
+        metrics: &Metrics,
+    ) -> Result<Arc<Engine>> {
         store.prepare().await?;
+        prepare_schedule(&store).await?;
         let (mut metadata, mut version) = store.load(&settings.initial).await?;
         if add_default(&settings, &mut metadata) {
             let saving = store.save(&metadata, version).await?;
@@ -52,8 +62,11 @@ impl Engine {
         for one in &state.inconsistent {
             tracing::warn!(object = one.name, "{}", one.reason);
         }
+        triggers::install_all(&settings, &state).await;
         let (live, asked) = live::channel();
         Ok(Arc::new(Engine {
+            deliveries: Deliveries::new(settings.webhooks.clone(), client.clone(), metrics),
+            plans: watch::Sender::new(Arc::new(triggers::plan(&settings, &state))),
             auth: Auth::new(settings.auth.clone(), settings.verifier.clone(), client),
             settings,
             store,
@@ -73,6 +86,7 @@ impl Engine {
     }
 
     pub fn set(&self, state: State) {
+        self.replan(&state);
         self.state.store(Arc::new(state));
         self.changed.send_modify(|version| *version += 1);
     }
@@ -98,6 +112,14 @@ impl Engine {
         self.set(State::build(&self.settings, metadata, version, Some(&known), fresh).await);
         Ok(())
     }
+}
+
+async fn prepare_schedule(store: &CatalogStore) -> Result<()> {
+    let failed = |error| translate("making the queues of scheduled events", error);
+    let mut client = store.pool().client().await?;
+    let transaction = client.transaction().await.map_err(failed)?;
+    webhooks::prepare_schedule(&*transaction, store.schema()).await?;
+    transaction.commit().await.map_err(failed)
 }
 
 /// A server started with a database URL has a source `default` from the start.

@@ -17,9 +17,11 @@ mod limits;
 mod listed;
 mod live;
 mod refusal;
+mod session;
 mod sources;
 mod split;
 mod state;
+mod triggers;
 mod websocket;
 
 pub use cors::Cors;
@@ -33,7 +35,7 @@ use http_chassis::auth::Verifier;
 use metadata::Metadata;
 use postgres_chassis::Pool;
 use std::{collections::BTreeMap, sync::Arc};
-use telemetry::client::Client;
+use telemetry::{client::Client, metrics::Metrics};
 use tokio_util::sync::CancellationToken;
 
 #[derive(Clone)]
@@ -48,7 +50,7 @@ pub struct Settings {
     /// The variable that names the database of source `default`, if there is one from the start.
     pub default_source: Option<String>,
     /// What metadata may read with `from_env`.
-    pub environment: BTreeMap<String, String>,
+    pub environment: Arc<BTreeMap<String, String>>,
     /// Connections of a source that says nothing about it.
     pub connections: usize,
     pub auth: auth::Settings,
@@ -59,13 +61,14 @@ pub struct Settings {
     pub allow_list: bool,
     pub cors: Cors,
     pub apis: Apis,
+    pub webhooks: webhooks::Settings,
 }
 
 /// # Errors
 /// The metadata database cannot be used.
-pub async fn open(settings: Settings, client: Client) -> Result<Arc<Engine>> {
+pub async fn open(settings: Settings, client: Client, metrics: &Metrics) -> Result<Arc<Engine>> {
     let store = catalog_store::CatalogStore::new(settings.metadata_pool.clone(), settings.metadata_schema);
-    Engine::open(settings, store, client).await
+    Engine::open(settings, store, client, metrics).await
 }
 
 /// Hasura's paths, as they are.
@@ -81,7 +84,7 @@ pub fn short_path(engine: Arc<Engine>) -> axum::Router {
     endpoints::short_path(engine)
 }
 
-/// What keeps copies on the same metadata; runs until `stop`.
+/// What keeps copies on the same metadata, answers subscriptions and calls webhooks; runs until `stop`.
 pub fn tasks(engine: &Arc<Engine>, stop: &CancellationToken) -> Vec<(&'static str, BoxFuture<'static, ()>)> {
     let (following, refreshing) = (engine.clone(), engine.clone());
     let stopped = stop.clone();
@@ -90,6 +93,10 @@ pub fn tasks(engine: &Arc<Engine>, stop: &CancellationToken) -> Vec<(&'static st
         (
             "graphql subscriptions",
             Box::pin(engine.clone().serve_subscriptions(stop.clone())),
+        ),
+        (
+            "graphql webhooks",
+            Box::pin(engine.deliveries.clone().run(engine.plans.subscribe(), stop.clone())),
         ),
         (
             "graphql keys",

@@ -110,6 +110,7 @@ pub fn schema(
         .collect();
     let (schema, mut inconsistent) = Schema::build(&read, metadata, &settings.options);
     inconsistent.extend(crate::listed::inconsistencies(&schema, metadata));
+    inconsistent.extend(crate::triggers::inconsistencies(settings, catalogs, metadata));
     (Arc::new(schema), inconsistent)
 }
 

@@ -18,7 +18,7 @@ mod sql {
 mod syntax;
 mod validate;
 
-pub use catalog::{Catalog, EnumRows, INTROSPECTION_SQL, Key as CatalogKey};
+pub use catalog::{Catalog, EnumRows, INTROSPECTION_SQL, Key as CatalogKey, Table as CatalogTable};
 pub use document::{Normal, OperationInfo, VariableInfo, operation_info};
 pub use errors::{GraphqlError, PostgresFailure, from_postgres, parsing_failed};
 pub use measure::Measure;

@@ -13,7 +13,7 @@ use foundation::Result;
 use futures_util::future::BoxFuture;
 use http_chassis::auth::Verifier;
 use postgres_chassis::Pool;
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc};
 use telemetry::{client::Client, metrics::Metrics};
 use tokio_util::sync::CancellationToken;
 
@@ -24,6 +24,7 @@ pub struct Settings {
     pub short_domains: Vec<String>,
     pub graphql: graphql_api::auth::Settings,
     pub options: graphql_api::Options,
+    pub webhooks: webhooks::Settings,
 }
 
 /// The open service; cheap to clone.
@@ -61,7 +62,7 @@ pub async fn open(
         initial: shipped::metadata()?,
         own_pool: Some(pool.clone()),
         default_source: None,
-        environment: BTreeMap::new(),
+        environment: settings.webhooks.environment.clone(),
         connections: 10,
         auth: settings.graphql,
         verifier: Some(verifier),
@@ -69,12 +70,13 @@ pub async fn open(
         allow_list: false,
         cors: graphql_api::Cors::Any,
         apis: graphql_api::Apis::default(),
+        webhooks: settings.webhooks,
     };
     Ok(Links(Arc::new(Inner {
         lookup: Arc::new(redirect::Lookup::new(pool.clone())),
         clicks: Arc::new(clicks::Clicks::open(&settings.click_directory, metrics)?),
         short_domains: settings.short_domains,
-        graphql: graphql_api::open(graphql, client).await?,
+        graphql: graphql_api::open(graphql, client, metrics).await?,
         pool,
     })))
 }

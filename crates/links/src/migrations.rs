@@ -119,5 +119,13 @@ pub const MIGRATIONS: Migrations = Migrations {
                     for each statement execute function links.portico_changed();
             ",
         },
+        Migration {
+            name: "0005_events",
+            sql: webhooks::EVENT_TABLES,
+        },
+        Migration {
+            name: "0006_schedule",
+            sql: webhooks::SCHEDULE_TABLES,
+        },
     ],
 };

@@ -1,7 +1,10 @@
 //! The whole document, version 3, and what stands beside the tables in it. What we do not act on is kept word for word,
 //! so that an export gives back what was imported.
 
-use crate::table::{TableEntry, TableName};
+use crate::{
+    table::{TableEntry, TableName},
+    trigger::CronTrigger,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -20,6 +23,8 @@ pub struct Metadata {
     pub inherited_roles: Vec<InheritedRole>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rest_endpoints: Vec<RestEndpoint>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cron_triggers: Vec<CronTrigger>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub graphql_schema_introspection: Option<SchemaIntrospection>,
     #[serde(flatten)]
@@ -36,6 +41,7 @@ impl Default for Metadata {
             allowlist: Vec::new(),
             inherited_roles: Vec::new(),
             rest_endpoints: Vec::new(),
+            cron_triggers: Vec::new(),
             graphql_schema_introspection: None,
             rest: Map::new(),
         }

@@ -9,6 +9,7 @@ mod object;
 mod permission;
 pub mod rename;
 mod table;
+mod trigger;
 
 pub use document::{
     Affixes, AllowScope, AllowedCollection, CollectionDefinition, Customization, FunctionConfiguration, FunctionEntry,
@@ -22,3 +23,4 @@ pub use table::{
     ComputedField, ComputedFieldDefinition, ForeignKeyOn, Relationship, TableConfiguration, TableEntry, TableName,
     Using,
 };
+pub use trigger::{CronTrigger, EventTrigger, Header, Operations, RetryConf, ScheduleRetryConf, Watched};

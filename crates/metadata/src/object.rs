@@ -9,6 +9,7 @@ pub enum ObjectId {
     InheritedRole(String),
     RestEndpoint(String),
     Collection(String),
+    CronTrigger(String),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -75,6 +76,7 @@ impl std::fmt::Display for ObjectId {
             ObjectId::InheritedRole(name) => write!(f, "inherited role {name}"),
             ObjectId::RestEndpoint(name) => write!(f, "rest endpoint {name}"),
             ObjectId::Collection(name) => write!(f, "query collection {name}"),
+            ObjectId::CronTrigger(name) => write!(f, "cron trigger {name}"),
         }
     }
 }
@@ -106,6 +108,7 @@ impl Metadata {
             ObjectId::InheritedRole(name) => self.inherited_roles.retain(|role| role.role_name != *name),
             ObjectId::RestEndpoint(name) => self.rest_endpoints.retain(|endpoint| endpoint.name != *name),
             ObjectId::Collection(name) => self.query_collections.retain(|collection| collection.name != *name),
+            ObjectId::CronTrigger(name) => self.cron_triggers.retain(|trigger| trigger.name != *name),
             ObjectId::Of { source, object } => {
                 if let Some(source) = self.source_mut(source) {
                     source.remove(object);
@@ -146,7 +149,7 @@ impl crate::Source {
             }
             SourceObject::EventTrigger { table, name } => {
                 if let Some(entry) = self.table_mut(table) {
-                    entry.event_triggers.retain(|one| !named(one, name));
+                    entry.event_triggers.retain(|one| one.name != *name);
                 }
             }
             SourceObject::Permission { table, role, kind } => {

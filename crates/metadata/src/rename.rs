@@ -115,6 +115,12 @@ fn own_column(entry: &mut TableEntry, old: &str, new: &str) {
         listed(&mut one.permission.columns);
         rekey(&mut one.permission.set, old, new);
     }
+    for one in &mut entry.event_triggers {
+        for watched in one.definition.each_mut() {
+            listed(&mut watched.columns);
+            watched.payload.iter_mut().for_each(listed);
+        }
+    }
 }
 
 fn for_each_filter(entry: &mut TableEntry, change: &mut dyn FnMut(&mut Value)) {

@@ -1,6 +1,9 @@
 //! A tracked table: its names, relationships, computed fields and permissions.
 
-use crate::permission::{DeletePermission, InsertPermission, Permission, SelectPermission, UpdatePermission};
+use crate::{
+    permission::{DeletePermission, InsertPermission, Permission, SelectPermission, UpdatePermission},
+    trigger::EventTrigger,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -28,7 +31,7 @@ pub struct TableEntry {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub delete_permissions: Vec<Permission<DeletePermission>>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub event_triggers: Vec<Value>,
+    pub event_triggers: Vec<EventTrigger>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub apollo_federation_config: Option<Value>,
     #[serde(flatten)]

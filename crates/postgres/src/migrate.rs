@@ -92,7 +92,11 @@ async fn run_step(client: &Client, schema: &'static str, step: &Migration, sum: 
         quote_ident(schema),
         step.name.replace('\'', "''")
     );
-    let script = format!("begin;\n{}\n;{record};\ncommit;", step.sql);
+    let path = quote_ident(schema);
+    let script = format!(
+        "begin;\nset local search_path = {path}, pg_temp;\n{}\n;{record};\ncommit;",
+        step.sql
+    );
     if let Err(error) = client.batch_execute(&script).await {
         // The failed statement aborted the transaction already.
         let _ = client.batch_execute("rollback").await;

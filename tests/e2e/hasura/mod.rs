@@ -1,6 +1,8 @@
 //! `portico serve graphql`: the engine alone, with Hasura's environment, paths and commands.
 
 mod apis;
+mod events;
+mod schedule;
 
 use aws_lc_rs::hmac;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};

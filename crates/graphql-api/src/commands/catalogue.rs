@@ -19,7 +19,8 @@ fn tables(draft: &Draft<'_>, source: &str) -> Value {
         .catalogs
         .get(source)
         .into_iter()
-        .flat_map(|catalog| &catalog.tables);
+        .flat_map(|catalog| &catalog.tables)
+        .filter(|table| table.schema != "hdb_catalog");
     tables
         .map(|table| json!({"schema": table.schema, "name": table.name}))
         .collect()

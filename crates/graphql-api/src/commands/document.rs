@@ -33,16 +33,20 @@ fn inconsistent(inconsistent: &[graphql::Inconsistency]) -> Value {
 }
 
 fn export(draft: &Draft<'_>, version: u64) -> Value {
-    let document = json!(draft.metadata);
+    let mut exported = draft.metadata.clone();
+    exported.cron_triggers.retain(|trigger| trigger.include_in_metadata);
+    let document = json!(exported);
     match version {
         2 => json!({"resource_version": draft.engine.state().resource_version, "metadata": document}),
         _ => document,
     }
 }
 
+/// Everything is read anew, by every copy: they hear of a new version.
 pub async fn reload(engine: &Engine) -> Result<Value, Refusal> {
     let (metadata, version) = engine.store.load(&engine.settings.initial).await?;
-    let known = engine.state();
+    engine.store.save(&metadata, version).await?.commit().await?;
+    let (known, version) = (engine.state(), version + 1);
     let made = crate::state::State::build(&engine.settings, metadata, version, Some(&known), true).await;
     let mut answer = json!({"message": "success", "is_consistent": made.inconsistent.is_empty()});
     if !made.inconsistent.is_empty() {
@@ -92,13 +96,14 @@ async fn replace(draft: &mut Draft<'_>, command: &Command<'_>) -> Result<Value, 
         None => (command.args, false),
     };
     let upgraded = upgraded(given, draft);
-    let metadata: Metadata = serde_json::from_value(upgraded)
+    let mut metadata: Metadata = serde_json::from_value(upgraded)
         .map_err(|error| Refusal::new("parse-failed", "$.args", format!("this is no metadata: {error}")))?;
     if let Some(name) = unsupported(&metadata) {
         let message = format!("the metadata has '{name}', which this server does not support; take it out");
         return Err(Refusal::new("not-supported", "$.args", message));
     }
     ApiLimits::of(&metadata).map_err(|message| Refusal::new("parse-failed", "$.args.api_limits", message))?;
+    keep_unexported(&mut metadata, draft);
     check_declared_once(&metadata)?;
     draft.metadata = metadata;
     draft.rebuild().await?;
@@ -111,6 +116,13 @@ async fn replace(draft: &mut Draft<'_>, command: &Command<'_>) -> Result<Value, 
         2 => Ok(inconsistent(&draft.inconsistent)),
         _ => Ok(success()),
     }
+}
+
+/// What no export shows no import takes away.
+fn keep_unexported(metadata: &mut Metadata, draft: &Draft<'_>) {
+    let known = draft.metadata.cron_triggers.iter();
+    let unexported = known.filter(|trigger| !trigger.include_in_metadata);
+    metadata.cron_triggers.extend(unexported.cloned());
 }
 
 /// Lists whose entries have names hold each name once.
@@ -139,6 +151,11 @@ fn check_declared_once(metadata: &Metadata) -> Result<(), Refusal> {
             "sources",
             twice(metadata.sources.iter().map(|source| source.name.as_str())),
         ),
+        ("event triggers", twice(event_triggers(metadata))),
+        (
+            "cron triggers",
+            twice(metadata.cron_triggers.iter().map(|one| one.name.as_str())),
+        ),
         (
             "rest endpoints",
             twice(metadata.rest_endpoints.iter().map(|one| one.name.as_str())),
@@ -154,9 +171,13 @@ fn check_declared_once(metadata: &Metadata) -> Result<(), Refusal> {
     Ok(())
 }
 
+fn event_triggers(metadata: &Metadata) -> impl Iterator<Item = &str> {
+    let tables = metadata.sources.iter().flat_map(|source| &source.tables);
+    tables.flat_map(|entry| entry.event_triggers.iter().map(|trigger| trigger.name.as_str()))
+}
+
 /// What we would have to act on and cannot.
 fn unsupported(metadata: &Metadata) -> Option<&'static str> {
-    let lists = ["actions", "cron_triggers"];
     let filled = |key: &&&str| {
         metadata
             .rest
@@ -172,13 +193,10 @@ fn unsupported(metadata: &Metadata) -> Option<&'static str> {
         return Some("native_queries");
     }
     let mut tables = metadata.sources.iter().flat_map(|source| &source.tables);
-    if tables.clone().any(|table| !table.event_triggers.is_empty()) {
-        return Some("event_triggers");
-    }
     if tables.any(|table| !table.remote_relationships.is_empty()) {
         return Some("remote_relationships");
     }
-    lists.iter().find(filled).copied()
+    ["actions"].iter().find(filled).copied()
 }
 
 /// Documents of versions 1 and 2 are about one database.

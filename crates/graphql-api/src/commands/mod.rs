@@ -4,6 +4,7 @@ mod catalogue;
 mod change;
 mod crud;
 mod document;
+mod events;
 mod run_sql;
 
 pub use crud::plain;
@@ -53,7 +54,7 @@ pub async fn run(engine: &Engine, session: &Session, body: &Value) -> Result<Val
     if command.name == "reload_metadata" {
         return document::reload(engine).await;
     }
-    let mut draft = Draft::new(engine);
+    let mut draft = Draft::new(engine, session);
     let answer = one(&mut draft, session, &command).await?;
     draft.commit().await?;
     Ok(answer)
@@ -107,6 +108,9 @@ fn one<'a>(
                 if let Some(answer) = catalogue::apply(draft, name, command.args).await {
                     return answer;
                 }
+                if let Some(answer) = events::apply(draft, name, command.args).await {
+                    return answer;
+                }
                 if let Some(answer) = change::apply(draft, name, command.args).await {
                     return answer;
                 }
@@ -148,9 +152,6 @@ fn unknown(name: &str) -> Refusal {
         "remote_schema",
         "action",
         "custom_types",
-        "cron_trigger",
-        "event_trigger",
-        "scheduled",
         "native_query",
         "logical_model",
     ];

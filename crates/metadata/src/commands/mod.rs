@@ -4,6 +4,8 @@
 mod arguments;
 mod collection;
 mod computed_field;
+mod cron_trigger;
+mod event_trigger;
 mod function;
 mod permission;
 mod relationship;
@@ -80,6 +82,8 @@ pub fn apply(metadata: &mut Metadata, name: &str, args: &Value) -> Option<Done> 
         rest_endpoint::apply,
         role::apply,
         settings::apply,
+        event_trigger::apply,
+        cron_trigger::apply,
     ];
     let bare = bare(name);
     families.into_iter().find_map(|family| family(metadata, bare, args))

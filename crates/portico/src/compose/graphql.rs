@@ -12,7 +12,7 @@ use http_chassis::{
 };
 use metadata::Metadata;
 use postgres_chassis::{Pool, PoolSize};
-use std::{net::SocketAddr, process::ExitCode, time::Instant};
+use std::{net::SocketAddr, process::ExitCode, sync::Arc, time::Instant};
 
 pub async fn serve(settings: &Settings, hasura: Hasura) -> Result<ExitCode> {
     let started = Instant::now();
@@ -37,7 +37,7 @@ async fn open(settings: &Settings, hasura: Hasura, process: &mut Process) -> Res
     let listener = bind("graphql", hasura.address).await?;
     let address = listener.local_addr().unwrap_or(hasura.address);
     let admin = hasura.admin;
-    let engine = graphql_api::open(api(hasura)?, process.client.clone()).await?;
+    let engine = graphql_api::open(api(settings, hasura)?, process.client.clone(), &process.metrics).await?;
     for (name, task) in graphql_api::tasks(&engine, &process.work) {
         process.at_work((name.to_owned(), task));
     }
@@ -57,18 +57,19 @@ async fn open(settings: &Settings, hasura: Hasura, process: &mut Process) -> Res
     Ok(banner)
 }
 
-fn api(hasura: Hasura) -> Result<graphql_api::Settings> {
+fn api(settings: &Settings, hasura: Hasura) -> Result<graphql_api::Settings> {
     let size = PoolSize {
         connections: 4,
         ..PoolSize::default()
     };
+    let environment = Arc::new(hasura.environment);
     Ok(graphql_api::Settings {
         metadata_pool: Pool::open(&hasura.metadata_database, "portico graphql metadata", size)?,
         metadata_schema: "hdb_catalog",
         initial: Metadata::default(),
         own_pool: None,
         default_source: hasura.default_source,
-        environment: hasura.environment,
+        environment: environment.clone(),
         connections: hasura.connections,
         auth: hasura.auth,
         verifier: None,
@@ -76,6 +77,13 @@ fn api(hasura: Hasura) -> Result<graphql_api::Settings> {
         allow_list: hasura.allow_list,
         cors: hasura.cors,
         apis: hasura.apis,
+        webhooks: webhooks::Settings {
+            environment,
+            secrets: settings.webhook_secrets.clone(),
+            concurrent: hasura.events.concurrent,
+            batch: hasura.events.batch,
+            interval: hasura.events.interval,
+        },
     })
 }
 

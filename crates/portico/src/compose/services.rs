@@ -78,6 +78,11 @@ impl Services {
                 short_domains: settings.short_domains.clone(),
                 graphql: graphql(settings, plan)?,
                 options: graphql_api::Options::default(),
+                webhooks: webhooks::Settings {
+                    environment: Arc::new(settings.environment.clone()),
+                    secrets: settings.webhook_secrets.clone(),
+                    ..webhooks::Settings::default()
+                },
             };
             let client = process.client.clone();
             let links = links::open(own, pool, verifier.clone(), client, &process.metrics).await?;

@@ -6,15 +6,16 @@ use postgres_chassis::DatabaseUrl;
 use std::{
     collections::BTreeMap,
     net::{IpAddr, Ipv4Addr, SocketAddr},
+    num::NonZeroUsize,
+    time::Duration,
 };
 
 const PREFIX: &str = "HASURA_GRAPHQL_";
 
 /// Hasura's names for what does not exist here. (Permissions of remote schemas may be asked for: no such schema is served
 /// to anybody.) Set to nothing or to these values they ask for nothing.
-const REFUSED: [(&str, &[&str]); 8] = [
+const REFUSED: [(&str, &[&str]); 7] = [
     ("HASURA_GRAPHQL_TLS_ALLOWLIST", &[]),
-    ("HASURA_GRAPHQL_EVENTS_HTTP_POOL_SIZE", &["100"]),
     ("HASURA_GRAPHQL_ASYNC_ACTIONS_FETCH_INTERVAL", &["1000", "0"]),
     ("HASURA_GRAPHQL_EXECUTE_SQL_ON_CONNECTION", &[]),
     ("HASURA_GRAPHQL_MAINTENANCE_MODE", &["false"]),
@@ -35,9 +36,18 @@ pub struct Hasura {
     pub allow_list: bool,
     pub cors: graphql_api::Cors,
     pub apis: graphql_api::Apis,
+    pub events: Events,
     pub address: SocketAddr,
     /// `/metrics` and `/ping`, where `PORTICO_ADMIN_ADDR` asks for them.
     pub admin: Option<SocketAddr>,
+}
+
+/// How event queues are emptied.
+#[derive(Clone, Copy)]
+pub struct Events {
+    pub concurrent: usize,
+    pub batch: usize,
+    pub interval: Duration,
 }
 
 /// Takes Hasura's names out of the environment, so that our own settings do not stumble over them.
@@ -67,6 +77,7 @@ pub fn read(environment: BTreeMap<String, String>) -> Result<Hasura, Vec<Mistake
     let cors = reader.cors();
     let apis = reader.apis();
     let auth = reader.auth();
+    let events = reader.events();
     let mistakes = reader.mistakes;
     let Some(metadata_database) = metadata_database.filter(|_| mistakes.is_empty()) else {
         return Err(mistakes);
@@ -82,6 +93,7 @@ pub fn read(environment: BTreeMap<String, String>) -> Result<Hasura, Vec<Mistake
         allow_list,
         cors,
         apis,
+        events,
         address,
         admin,
     })
@@ -180,6 +192,18 @@ impl Reader<'_> {
                 self.wrong(name, message);
                 graphql_api::Apis::default()
             }
+        }
+    }
+
+    fn events(&mut self) -> Events {
+        let number = "a number of at least 1";
+        let concurrent = self.parsed::<NonZeroUsize>("HASURA_GRAPHQL_EVENTS_HTTP_POOL_SIZE", number);
+        let batch = self.parsed::<NonZeroUsize>("HASURA_GRAPHQL_EVENTS_FETCH_BATCH_SIZE", number);
+        let interval = self.parsed("HASURA_GRAPHQL_EVENTS_FETCH_INTERVAL", "a number of milliseconds");
+        Events {
+            concurrent: concurrent.map_or(100, NonZeroUsize::get),
+            batch: batch.map_or(100, NonZeroUsize::get),
+            interval: Duration::from_millis(interval.unwrap_or(1000)),
         }
     }
 

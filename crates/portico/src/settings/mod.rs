@@ -11,7 +11,7 @@ use parse::Rate;
 use postgres_chassis::DatabaseUrl;
 use reader::Reader;
 use sources::{Given, Mistake, Values, gather};
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 
 #[derive(Debug)]
 pub struct Settings {
@@ -33,6 +33,9 @@ pub struct Settings {
     /// The store's own secret, for `serve store`.
     pub store_secret: Option<Secret>,
     pub hasura: Hasura,
+    pub webhook_secrets: webhooks::Secrets,
+    /// The operator's own variables, for GraphQL metadata to read.
+    pub environment: BTreeMap<String, String>,
     pub telemetry: Telemetry,
     pub shutdown_deadline: Duration,
 }
@@ -116,7 +119,10 @@ pub fn read(given: &Given) -> Read {
     let mut reader = Reader::new(&values, mistakes);
     let settings = reader.settings();
     let settings = match settings {
-        Some(settings) if reader.mistakes.is_empty() => Ok(settings),
+        Some(settings) if reader.mistakes.is_empty() => Ok(Settings {
+            environment: sources::operators_own(&given.environment),
+            ..settings
+        }),
         _ => Err(reader.mistakes),
     };
     Read { values, settings }

@@ -7,7 +7,7 @@ use super::{
 };
 use foundation::Secret;
 use postgres_chassis::DatabaseUrl;
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
 /// Parses value by value, noting mistakes and going on, so that all of them are told.
 pub(super) struct Reader<'a> {
@@ -30,6 +30,7 @@ impl<'a> Reader<'a> {
         let tokens = self.tokens();
         let store = self.store();
         let hasura = self.hasura();
+        let webhook_secrets = self.optional("webhook_secret", webhooks::Secrets::parse);
         let telemetry = self.telemetry();
         let public_url = self.optional("public_url", parse::base_url);
         let s3_public_url = self.optional("s3_public_url", parse::base_url);
@@ -55,6 +56,8 @@ impl<'a> Reader<'a> {
             store,
             store_secret: self.text("s3_secret_access_key").map(Secret::new),
             hasura,
+            webhook_secrets: webhook_secrets.unwrap_or_default(),
+            environment: BTreeMap::new(),
             telemetry: telemetry?,
             shutdown_deadline: shutdown_deadline?,
         })

@@ -76,6 +76,12 @@ pub fn gather(given: &Given, mistakes: &mut Vec<Mistake>) -> Values {
     values
 }
 
+/// What is no setting of ours.
+pub fn operators_own(environment: &[(String, String)]) -> BTreeMap<String, String> {
+    let ours = |name: &str| by_env(name).is_some() || OUR_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
+    environment.iter().filter(|(name, _)| !ours(name)).cloned().collect()
+}
+
 fn put(values: &mut Values, name: &'static str, text: &str, source: Source) {
     let value = Value {
         text: text.to_owned(),

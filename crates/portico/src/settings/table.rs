@@ -249,6 +249,11 @@ pub const SETTINGS: &[Setting] = &[
         None,
         "GraphQL role without a token; in the platform 'anonymous'",
     ),
+    secret(
+        "webhook_secret",
+        "PORTICO_WEBHOOK_SECRET",
+        "signs calls of webhooks: whsec_ and base64; two while it is changed",
+    ),
     plain(
         "otel_endpoint",
         "OTEL_EXPORTER_OTLP_ENDPOINT",
@@ -322,6 +327,7 @@ pub const WITHOUT_EFFECT: &[&str] = &[
     "HASURA_GRAPHQL_NO_OF_RETRIES",
     "HASURA_GRAPHQL_GRACEFUL_SHUTDOWN_TIMEOUT",
     "HASURA_GRAPHQL_EVENTS_HTTP_POOL_SIZE",
+    "HASURA_GRAPHQL_EVENTS_FETCH_BATCH_SIZE",
     "HASURA_GRAPHQL_EVENTS_FETCH_INTERVAL",
     "HASURA_GRAPHQL_ASYNC_ACTIONS_FETCH_INTERVAL",
     "HASURA_GRAPHQL_SCHEMA_SYNC_POLL_INTERVAL",

@@ -1,0 +1,123 @@
+//! A webhook with everything it needs known: where it is, what is sent along, how often it is tried.
+
+use crate::address::{environment_header, resolve, variable};
+use metadata::{CronTrigger, EventTrigger, Header, RetryConf, ScheduleRetryConf};
+use serde_json::Value;
+use std::{collections::BTreeMap, time::Duration};
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Hook {
+    pub url: String,
+    pub headers: Vec<(Header, String)>,
+    pub retry: Retry,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Retry {
+    pub most: u32,
+    pub interval: Duration,
+    pub timeout: Duration,
+    /// A call that is later is not made.
+    pub tolerance: Option<Duration>,
+}
+
+fn seconds(number: u32) -> Duration {
+    Duration::from_secs(u64::from(number))
+}
+
+impl From<&RetryConf> for Retry {
+    fn from(given: &RetryConf) -> Self {
+        Retry {
+            most: given.num_retries,
+            interval: seconds(given.interval_sec),
+            timeout: seconds(given.timeout_sec),
+            tolerance: None,
+        }
+    }
+}
+
+impl From<&ScheduleRetryConf> for Retry {
+    fn from(given: &ScheduleRetryConf) -> Self {
+        Retry {
+            most: given.num_retries,
+            interval: seconds(given.retry_interval_seconds),
+            timeout: seconds(given.timeout_seconds),
+            tolerance: Some(seconds(given.tolerance_seconds)),
+        }
+    }
+}
+
+type Environment = BTreeMap<String, String>;
+
+impl Hook {
+    /// # Errors
+    /// What is not set in the environment, or wrong with the address or a header.
+    pub fn of_event(trigger: &EventTrigger, environment: &Environment) -> Result<Self, String> {
+        let url = match (&trigger.webhook, &trigger.webhook_from_env) {
+            (Some(template), _) => resolve(template, environment)?,
+            (None, Some(name)) => variable(name, environment)?,
+            (None, None) => return Err("it has neither webhook nor webhook_from_env".to_owned()),
+        };
+        Self::new(url, &trigger.headers, Retry::from(&trigger.retry_conf), environment)
+    }
+
+    /// # Errors
+    /// As [`Hook::of_event`].
+    pub fn of_cron(trigger: &CronTrigger, environment: &Environment) -> Result<Self, String> {
+        let retry = trigger.retry_conf.clone().unwrap_or_default();
+        Self::new(
+            resolve(&trigger.webhook, environment)?,
+            &trigger.headers,
+            Retry::from(&retry),
+            environment,
+        )
+    }
+
+    /// A one-off event's, as its row holds it.
+    ///
+    /// # Errors
+    /// As [`Hook::of_event`].
+    pub fn of_row(
+        webhook: &Value,
+        headers: Option<Value>,
+        retry: Option<Value>,
+        environment: &Environment,
+    ) -> Result<Self, String> {
+        let url = match (webhook.as_str(), webhook["from_env"].as_str()) {
+            (Some(template), _) => resolve(template, environment)?,
+            (None, Some(name)) => variable(name, environment)?,
+            (None, None) => return Err("its webhook is no text".to_owned()),
+        };
+        fn read<T: serde::de::DeserializeOwned + Default>(given: Option<Value>) -> Result<T, String> {
+            let given: Option<T> =
+                serde_json::from_value(given.unwrap_or_default()).map_err(|error| error.to_string())?;
+            Ok(given.unwrap_or_default())
+        }
+        let headers: Vec<Header> = read(headers)?;
+        let retry: ScheduleRetryConf = read(retry)?;
+        Self::new(url, &headers, Retry::from(&retry), environment)
+    }
+
+    fn new(url: String, headers: &[Header], retry: Retry, environment: &Environment) -> Result<Self, String> {
+        let parsed: http::Uri = url.parse().map_err(|error| format!("'{url}' is no URL: {error}"))?;
+        if !matches!(parsed.scheme_str(), Some("http" | "https")) || parsed.host().is_none() {
+            return Err(format!(
+                "'{url}' is no URL: it has to begin with http:// or https:// and name a host"
+            ));
+        }
+        let mut sent = Vec::with_capacity(headers.len());
+        for header in headers {
+            let value = environment_header(header, environment)?;
+            let sound = header.name.parse::<http::HeaderName>().is_ok() && value.parse::<http::HeaderValue>().is_ok();
+            if !sound {
+                return Err(format!("header \"{}\" is none that HTTP can send", header.name));
+            }
+            sent.push((header.clone(), value));
+        }
+        Ok(Hook {
+            url,
+            headers: sent,
+            retry,
+        })
+    }
+}
