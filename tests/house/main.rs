@@ -7,10 +7,11 @@ use std::{
 };
 
 /// A crate imports lower levels only, never sideways.
-const LEVELS: [(&str, u8); 14] = [
+const LEVELS: [(&str, u8); 15] = [
     ("foundation", 0),
     ("telemetry", 0),
     ("metadata", 0),
+    ("kriti", 0),
     ("graphql", 1),
     ("http", 1),
     ("postgres", 1),

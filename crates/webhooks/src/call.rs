@@ -1,6 +1,11 @@
 //! One call of a webhook, and what is written down about it.
 
-use crate::{body::Body, hook::Hook, signature::Secrets};
+use crate::{
+    body::Body,
+    hook::Hook,
+    signature::Secrets,
+    transform::{Content, Mistake, Sent},
+};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, header};
 use http_body_util::BodyExt;
 use metadata::Header;
@@ -19,7 +24,10 @@ pub struct Call<'a> {
     pub hook: &'a Hook,
     /// Of the event: the same in each of its calls.
     pub id: &'a str,
+    /// JSON.
     pub body: &'a str,
+    /// The session variables of whoever caused it.
+    pub session: Option<&'a Value>,
     /// `traceparent` of the writer.
     pub trace: Option<String>,
 }
@@ -47,27 +55,31 @@ impl Outcome {
     }
 }
 
+/// What came back.
+struct Answer {
+    status: u16,
+    headers: HeaderMap,
+    body: String,
+}
+
 impl Call<'_> {
     pub async fn make(&self, client: &Client, secrets: &Secrets) -> Outcome {
-        let logged = Body::default()
-            .with_json("payload", Some(self.body))
-            .with("headers", &self.told_headers())
-            .with("version", "2")
-            .text();
-        let request = match self.request(self.body.to_owned(), secrets) {
+        let sent = match self.sent() {
+            Ok(sent) => sent,
+            Err(mistakes) => return Outcome::failed(self.logged(None), told_mistakes(&mistakes)),
+        };
+        let logged = self.logged(sent.as_ref());
+        let request = match self.request(sent.as_ref(), secrets) {
             Ok(request) => request,
             Err(message) => return Outcome::failed(logged, message),
         };
         let within = self.hook.retry.timeout;
-        let answered = tokio::time::timeout(within, answer(client, request, within)).await;
-        match answered {
-            Ok(Ok((status, headers, body))) => Outcome {
-                delivered: (200..300).contains(&status),
-                status: i32::from(status),
-                retry_after: retry_after(&headers),
-                response: json!({"type": "webhook_response", "version": "2",
-                    "data": {"status": status, "headers": told(&headers), "body": body}})
-                .to_string(),
+        match tokio::time::timeout(within, answer(client, request, within)).await {
+            Ok(Ok(answer)) => Outcome {
+                delivered: (200..300).contains(&answer.status),
+                status: i32::from(answer.status),
+                retry_after: retry_after(&answer.headers),
+                response: self.told_answer(&answer, sent.as_ref()),
                 request: logged,
             },
             Ok(Err(message)) => Outcome::failed(logged, message),
@@ -75,41 +87,100 @@ impl Call<'_> {
         }
     }
 
-    fn request(&self, body: String, secrets: &Secrets) -> Result<Request<telemetry::client::Body>, String> {
-        let mut headers = HeaderMap::new();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert(header::USER_AGENT, HeaderValue::from_static(AGENT));
-        for (header, value) in &self.hook.headers {
-            let name: HeaderName = header.name.parse().map_err(|_| unusable(&header.name))?;
-            headers.insert(name, value.parse().map_err(|_| unusable(&header.name))?);
+    /// What a transform makes of it; `None`: there is none, it goes as it is.
+    fn sent(&self) -> Result<Option<Sent>, Vec<Mistake>> {
+        let transform = self.hook.request_transform.as_ref();
+        transform
+            .map(|transform| transform.apply(self.plain(), self.session))
+            .transpose()
+    }
+
+    fn plain(&self) -> Sent {
+        let headers = self.hook.headers.iter();
+        Sent {
+            method: "POST".to_owned(),
+            url: self.hook.url.clone(),
+            headers: headers
+                .map(|(header, value)| (header.name.to_lowercase(), value.clone()))
+                .collect(),
+            body: Content::Json(serde_json::from_str(self.body).unwrap_or_default()),
         }
-        if let Some(trace) = self.trace.as_deref().and_then(|trace| trace.parse().ok()) {
-            headers.insert(HeaderName::from_static("traceparent"), trace);
+    }
+
+    fn request(&self, sent: Option<&Sent>, secrets: &Secrets) -> Result<Request<telemetry::client::Body>, String> {
+        let body = sent.map_or_else(|| self.body.to_owned(), |sent| sent.body.text());
+        let url = sent.map_or(&self.hook.url, |sent| &sent.url);
+        let media_type = sent.map_or(Some("application/json"), |sent| sent.body.media_type());
+        let mut headers = HeaderMap::new();
+        headers.insert(header::USER_AGENT, HeaderValue::from_static(AGENT));
+        headers.extend(media_type.map(|media_type| (header::CONTENT_TYPE, HeaderValue::from_static(media_type))));
+        let mut put = |name: &str, value: &str| {
+            let (name, value) = name
+                .parse::<HeaderName>()
+                .ok()
+                .zip(value.parse().ok())
+                .ok_or_else(|| unusable(name))?;
+            headers.insert(name, value);
+            Ok::<_, String>(())
+        };
+        match sent {
+            Some(sent) => sent.headers.iter().try_for_each(|(name, value)| put(name, value))?,
+            None => self
+                .hook
+                .headers
+                .iter()
+                .try_for_each(|(header, value)| put(&header.name, value))?,
+        }
+        if let Some(trace) = &self.trace {
+            put("traceparent", trace)?;
         }
         let now = OffsetDateTime::now_utc().unix_timestamp();
         if let Some(signature) = secrets.sign(self.id, now, body.as_bytes()) {
-            for (name, value) in [
-                ("webhook-id", self.id.to_owned()),
-                ("webhook-timestamp", now.to_string()),
-                ("webhook-signature", signature),
-            ] {
-                headers.insert(
-                    HeaderName::from_static(name),
-                    value.parse().map_err(|_| unusable(name))?,
-                );
-            }
+            put("webhook-id", self.id)?;
+            put("webhook-timestamp", &now.to_string())?;
+            put("webhook-signature", &signature)?;
         }
-        let mut request = Request::post(&self.hook.url)
+        let method = sent.map_or("POST", |sent| &sent.method);
+        let mut request = Request::builder()
+            .method(method)
+            .uri(url)
             .body(full(body))
-            .map_err(|error| format!("'{}' cannot be called: {error}", self.hook.url))?;
+            .map_err(|error| format!("'{url}' cannot be called: {error}"))?;
         *request.headers_mut() = headers;
         Ok(request)
     }
 
-    /// What came from the environment may be secret.
-    fn told_headers(&self) -> Vec<Header> {
-        self.hook.headers.iter().map(|(header, _)| header.clone()).collect()
+    /// What is written down of the request. What came from the environment may be secret.
+    fn logged(&self, sent: Option<&Sent>) -> String {
+        let headers: Vec<&Header> = self.hook.headers.iter().map(|(header, _)| header).collect();
+        let logged = Body::default()
+            .with_json("payload", Some(self.body))
+            .with("headers", &headers)
+            .with("version", "2");
+        let logged = match sent {
+            Some(sent) => logged.with("transformed", &json!({"method": sent.method, "body": sent.body.text()})),
+            None => logged,
+        };
+        logged.text()
     }
+
+    fn told_answer(&self, answer: &Answer, sent: Option<&Sent>) -> String {
+        let mut data = json!({"status": answer.status, "headers": told(&answer.headers), "body": answer.body});
+        if let Some(transform) = &self.hook.response_transform {
+            let sent = sent.cloned().unwrap_or_else(|| self.plain());
+            let body = serde_json::from_str(&answer.body).unwrap_or_default();
+            data["transformed"] = match transform.apply(&body, answer.status, &sent, self.session) {
+                Ok(value) => value,
+                Err(mistake) => json!(mistake.to_string()),
+            };
+        }
+        json!({"type": "webhook_response", "version": "2", "data": data}).to_string()
+    }
+}
+
+fn told_mistakes(mistakes: &[Mistake]) -> String {
+    let mistakes: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
+    format!("the request transform failed: {}", mistakes.join("; "))
 }
 
 fn unusable(name: &str) -> String {
@@ -120,7 +191,7 @@ async fn answer(
     client: &Client,
     request: Request<telemetry::client::Body>,
     within: Duration,
-) -> Result<(u16, HeaderMap, String), String> {
+) -> Result<Answer, String> {
     let response = client.send(request, within).await;
     let (head, mut body) = response.map_err(|error| chain(&error))?.into_parts();
     let mut bytes = Vec::new();
@@ -130,9 +201,12 @@ async fn answer(
         bytes.extend_from_slice(frame.data_ref().map_or(&[][..], |data| data));
     }
     bytes.truncate(LONGEST_ANSWER);
-    // PostgreSQL's text holds no zero.
-    let text = String::from_utf8_lossy(&bytes).replace('\0', "\u{fffd}");
-    Ok((head.status.as_u16(), head.headers, text))
+    Ok(Answer {
+        status: head.status.as_u16(),
+        headers: head.headers,
+        // PostgreSQL's text holds no zero.
+        body: String::from_utf8_lossy(&bytes).replace('\0', "\u{fffd}"),
+    })
 }
 
 /// An error with its causes.

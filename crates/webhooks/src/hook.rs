@@ -1,6 +1,9 @@
 //! A webhook with everything it needs known: where it is, what is sent along, how often it is tried.
 
-use crate::address::{environment_header, resolve, variable};
+use crate::{
+    address::{environment_header, resolve, variable},
+    transform::{Mistake, RequestTransform, ResponseTransform},
+};
 use metadata::{CronTrigger, EventTrigger, Header, RetryConf, ScheduleRetryConf};
 use serde_json::Value;
 use std::{collections::BTreeMap, time::Duration};
@@ -10,6 +13,8 @@ pub struct Hook {
     pub url: String,
     pub headers: Vec<(Header, String)>,
     pub retry: Retry,
+    pub request_transform: Option<RequestTransform>,
+    pub response_transform: Option<ResponseTransform>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -58,7 +63,8 @@ impl Hook {
             (None, Some(name)) => variable(name, environment)?,
             (None, None) => return Err("it has neither webhook nor webhook_from_env".to_owned()),
         };
-        Self::new(url, &trigger.headers, Retry::from(&trigger.retry_conf), environment)
+        Self::new(url, &trigger.headers, Retry::from(&trigger.retry_conf), environment)?
+            .transformed(trigger.request_transform.as_ref(), trigger.response_transform.as_ref())
     }
 
     /// # Errors
@@ -70,7 +76,8 @@ impl Hook {
             &trigger.headers,
             Retry::from(&retry),
             environment,
-        )
+        )?
+        .transformed(trigger.request_transform.as_ref(), trigger.response_transform.as_ref())
     }
 
     /// A one-off event's, as its row holds it.
@@ -118,6 +125,22 @@ impl Hook {
             url,
             headers: sent,
             retry,
+            request_transform: None,
+            response_transform: None,
         })
+    }
+
+    /// # Errors
+    /// The mistakes in a template.
+    fn transformed(mut self, request: Option<&Value>, response: Option<&Value>) -> Result<Self, String> {
+        let told = |what: &str, mistakes: Vec<Mistake>| {
+            let mistakes: Vec<String> = mistakes.iter().map(|mistake| format!("{what}.{mistake}")).collect();
+            mistakes.join("; ")
+        };
+        let request = request.map(RequestTransform::parse).transpose();
+        self.request_transform = request.map_err(|mistakes| told("request_transform", mistakes))?;
+        let response = response.map(ResponseTransform::parse).transpose();
+        self.response_transform = response.map_err(|mistakes| told("response_transform", mistakes))?;
+        Ok(self)
     }
 }

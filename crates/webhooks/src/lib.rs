@@ -11,8 +11,10 @@ mod queue;
 mod schedule;
 mod signature;
 mod tables;
+mod transform;
 mod worker;
 
+pub use address::resolve;
 pub use hook::Hook;
 pub use install::{Shapes, install};
 pub use log::{Filter, Log, OneOff, Page};
@@ -20,6 +22,7 @@ pub use queue::{Kind, Queue};
 pub use schedule::{Schedule, replan};
 pub use signature::Secrets;
 pub use tables::{EVENT_TABLES, SCHEDULE_TABLES, prepare_events, prepare_schedule};
+pub use transform::{Content, Mistake, RequestTransform, ResponseTransform, Sent};
 pub use worker::{Attended, Deliveries, Plan};
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};

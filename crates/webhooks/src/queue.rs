@@ -66,7 +66,8 @@ pub struct Taken {
     pub late: Duration,
     /// What the webhook is told, but for what its trigger says.
     pub told: Body,
-    /// Of the writer.
+    /// Of the writer, as are these session variables.
+    pub session: Option<Value>,
     pub trace: Option<String>,
     /// Its own webhook, headers and retries.
     pub own: Option<(Value, Option<Value>, Option<Value>)>,
@@ -121,7 +122,7 @@ impl Queue {
                  select id, trigger_name, tries,
                      extract(epoch from (now() at time zone 'utc') - coalesce(next_retry_at, created_at))::float8,
                      {}, payload::text, schema_name, table_name,
-                     payload -> 'trace_context' ->> 'trace_id', payload -> 'trace_context' ->> 'span_id'
+                     payload -> 'trace_context' ->> 'trace_id', payload -> 'trace_context' ->> 'span_id', payload -> 'session_variables'
                  from taken order by taken.created_at",
                 told_time("created_at")
             ),
@@ -157,7 +158,7 @@ impl Queue {
     fn taken(&self, row: &Row) -> Taken {
         let (id, trigger): (String, String) = (row.get(0), row.get(1));
         let tries: i32 = row.get(2);
-        let (mut trace, mut own) = (None, None);
+        let (mut trace, mut session, mut own) = (None, None, None);
         let time: &str = row.get(4);
         let told = Body::default().with("id", &id);
         let told = match self.kind {
@@ -166,6 +167,7 @@ impl Queue {
                 {
                     trace = Some(format!("00-{trace_id}-{span_id}-01"));
                 }
+                session = row.get::<_, Option<Value>>(10).filter(|session| !session.is_null());
                 told.with("created_at", time)
                     .with_json("event", row.get(5))
                     .with("trigger", &json!({ "name": trigger }))
@@ -189,6 +191,7 @@ impl Queue {
             tries,
             late: Duration::try_from_secs_f64(row.get(3)).unwrap_or_default(),
             told,
+            session,
             trace,
             own,
         }

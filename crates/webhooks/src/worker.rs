@@ -301,6 +301,7 @@ impl Deliveries {
             hook: &hook,
             id: &event.id,
             body: &body,
+            session: event.session.as_ref(),
             trace: event.trace.clone(),
         };
         let began = Instant::now();

@@ -3,6 +3,7 @@
 mod apis;
 mod events;
 mod schedule;
+mod transforms;
 
 use aws_lc_rs::hmac;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};

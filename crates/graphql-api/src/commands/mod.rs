@@ -6,6 +6,7 @@ mod crud;
 mod document;
 mod events;
 mod run_sql;
+mod transform;
 
 pub use crud::plain;
 
@@ -106,6 +107,9 @@ fn one<'a>(
                     return answer;
                 }
                 if let Some(answer) = catalogue::apply(draft, name, command.args).await {
+                    return answer;
+                }
+                if let Some(answer) = transform::apply(draft, name, command.args) {
                     return answer;
                 }
                 if let Some(answer) = events::apply(draft, name, command.args).await {
