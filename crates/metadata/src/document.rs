@@ -2,6 +2,7 @@
 //! so that an export gives back what was imported.
 
 use crate::{
+    action::{Action, CustomTypes},
     table::{TableEntry, TableName},
     trigger::CronTrigger,
 };
@@ -25,6 +26,10 @@ pub struct Metadata {
     pub rest_endpoints: Vec<RestEndpoint>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub cron_triggers: Vec<CronTrigger>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub actions: Vec<Action>,
+    #[serde(default, skip_serializing_if = "CustomTypes::is_empty")]
+    pub custom_types: CustomTypes,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub graphql_schema_introspection: Option<SchemaIntrospection>,
     #[serde(flatten)]
@@ -42,6 +47,8 @@ impl Default for Metadata {
             inherited_roles: Vec::new(),
             rest_endpoints: Vec::new(),
             cron_triggers: Vec::new(),
+            actions: Vec::new(),
+            custom_types: CustomTypes::default(),
             graphql_schema_introspection: None,
             rest: Map::new(),
         }

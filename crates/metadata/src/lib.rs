@@ -1,6 +1,7 @@
 //! Hasura's metadata, version 3: the document as types, and the commands that change it. Pure: whether a change fits the
 //! database is the engine's judgement, where it is kept is the API's.
 
+mod action;
 pub mod commands;
 pub mod directory;
 mod document;
@@ -11,6 +12,10 @@ pub mod rename;
 mod table;
 mod trigger;
 
+pub use action::{
+    Action, ActionArgument, ActionDefinition, ActionPermission, CustomEnum, CustomEnumValue, CustomField, CustomScalar,
+    CustomTypes, InputObject, OutputObject, OutputRelationship,
+};
 pub use document::{
     Affixes, AllowScope, AllowedCollection, CollectionDefinition, Customization, FunctionConfiguration, FunctionEntry,
     FunctionPermission, InheritedRole, ListedQuery, Metadata, QueryCollection, RestDefinition, RestEndpoint, RestQuery,

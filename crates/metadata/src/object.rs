@@ -10,6 +10,8 @@ pub enum ObjectId {
     RestEndpoint(String),
     Collection(String),
     CronTrigger(String),
+    Action(String),
+    CustomTypes,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -77,6 +79,8 @@ impl std::fmt::Display for ObjectId {
             ObjectId::RestEndpoint(name) => write!(f, "rest endpoint {name}"),
             ObjectId::Collection(name) => write!(f, "query collection {name}"),
             ObjectId::CronTrigger(name) => write!(f, "cron trigger {name}"),
+            ObjectId::Action(name) => write!(f, "action {name}"),
+            ObjectId::CustomTypes => f.write_str("custom types"),
         }
     }
 }
@@ -109,6 +113,8 @@ impl Metadata {
             ObjectId::RestEndpoint(name) => self.rest_endpoints.retain(|endpoint| endpoint.name != *name),
             ObjectId::Collection(name) => self.query_collections.retain(|collection| collection.name != *name),
             ObjectId::CronTrigger(name) => self.cron_triggers.retain(|trigger| trigger.name != *name),
+            ObjectId::Action(name) => self.actions.retain(|action| action.name != *name),
+            ObjectId::CustomTypes => self.custom_types = crate::CustomTypes::default(),
             ObjectId::Of { source, object } => {
                 if let Some(source) = self.source_mut(source) {
                     source.remove(object);

@@ -1,6 +1,7 @@
 //! The commands of `/v1/metadata`: each changes the document or refuses. They do not look at the database; whoever runs
 //! them builds the engine's schema of the changed document and asks what became inconsistent.
 
+mod action;
 mod arguments;
 mod collection;
 mod computed_field;
@@ -84,6 +85,7 @@ pub fn apply(metadata: &mut Metadata, name: &str, args: &Value) -> Option<Done> 
         settings::apply,
         event_trigger::apply,
         cron_trigger::apply,
+        action::apply,
     ];
     let bare = bare(name);
     families.into_iter().find_map(|family| family(metadata, bare, args))

@@ -69,7 +69,7 @@ mod tests {
                     {"table": {"schema": "odd_schema", "name": "a/../b"}}],
                 "functions": [{"function": {"schema": "public", "name": "search"}}]}],
             "query_collections": [{"name": "c", "definition": {"queries": [{"name": "q", "query": "query {\n  author { id }\n}\n"}]}}],
-            "actions": [{"name": "act"}], "custom_types": {"scalars": []},
+            "actions": [{"name": "act", "definition": {"handler": "http://h", "output_type": "String"}}], "custom_types": {"scalars": [{"name": "Odd"}]},
             "api_limits": {"depth_limit": {"global": 5}}, "inherited_roles": [{"role_name": "r", "role_set": ["a", "b"]}]}))
         .expect("metadata");
         let files: BTreeMap<String, String> = write(&metadata).into_iter().collect();
