@@ -2,13 +2,17 @@
 //! as PostgreSQL wrote them.
 
 use crate::{
+    actions::{Asking, Done},
     engine::Engine,
     limits::{time_limit, too_long},
     session,
     state::State,
 };
+use axum::response::{IntoResponse, Response};
 use foundation::Error;
+use futures_util::future::try_join_all;
 use graphql::{GraphqlError, Kind, Plan, PostgresFailure, Request, Session, Source, Statement};
+use http::{HeaderMap, HeaderValue, header};
 use postgres_chassis::{Client, Pool, translate};
 use std::{future::Future, time::Duration};
 use tokio::time::{Instant, timeout_at};
@@ -19,7 +23,13 @@ use tokio_postgres::{
 
 impl Engine {
     /// The text of `data`.
-    pub async fn answer(&self, request: &Request, session: &Session, writes: bool) -> Result<String, GraphqlError> {
+    pub async fn answer(
+        &self,
+        request: &Request,
+        session: &Session,
+        headers: &HeaderMap,
+        writes: bool,
+    ) -> Result<Answered, GraphqlError> {
         let state = self.state();
         if self.settings.allow_list && session.role != "admin" && !state.allowed.allows(&request.query, &session.role) {
             return Err(GraphqlError::new("validation-failed", "$", "query is not allowed"));
@@ -30,7 +40,65 @@ impl Engine {
             return Err(GraphqlError::new("validation-failed", "$", message));
         }
         let limit = time_limit(&state.limits, &session.role).map(TimeLimit::from_now);
-        run(&state, &plan, session, limit).await
+        let asking = Asking {
+            session,
+            headers,
+            query: &request.query,
+        };
+        self.run(&state, &plan, asking, limit).await
+    }
+
+    /// What webhooks answer and what the databases do.
+    pub async fn run(
+        &self,
+        state: &State,
+        plan: &Plan,
+        asking: Asking<'_>,
+        limit: Option<TimeLimit>,
+    ) -> Result<Answered, GraphqlError> {
+        let mut called = Vec::with_capacity(plan.calls.len());
+        if plan.kind == Kind::Mutation {
+            let (before, after) = plan.calls.split_at(plan.calls.partition_point(|call| call.after == 0));
+            for call in before {
+                called.push(self.call(state, call, asking).await?);
+            }
+            let cells = run(state, plan, asking.session, limit).await?;
+            for call in after {
+                called.push(self.call(state, call, asking).await?);
+            }
+            return Ok(answered(plan, &cells, called));
+        }
+        let calls = plan.calls.iter().map(|call| self.call(state, call, asking));
+        called.extend(try_join_all(calls).await?);
+        let cells = run(state, plan, asking.session, limit).await?;
+        Ok(answered(plan, &cells, called))
+    }
+}
+
+/// An operation's answer.
+#[derive(Debug, Default)]
+pub struct Answered {
+    /// The text of `data`.
+    pub data: String,
+    /// What webhooks want set.
+    pub cookies: Vec<HeaderValue>,
+}
+
+impl Answered {
+    pub fn into_response(self) -> Response {
+        let kind = [(header::CONTENT_TYPE, "application/json; charset=utf-8")];
+        let mut response = (kind, self.data).into_response();
+        let cookies = self.cookies.into_iter().map(|cookie| (header::SET_COOKIE, cookie));
+        response.headers_mut().extend(cookies);
+        response
+    }
+}
+
+fn answered(plan: &Plan, cells: &Cells, called: Vec<Done>) -> Answered {
+    let texts: Vec<&str> = called.iter().map(|done| done.text.as_str()).collect();
+    Answered {
+        data: spliced(plan, &|statement, column| shown(cells, statement, column), &texts),
+        cookies: called.iter().flat_map(|done| done.cookies.clone()).collect(),
     }
 }
 
@@ -82,12 +150,7 @@ async fn within<T>(
     Err(too_long(bound.limit.most))
 }
 
-pub async fn run(
-    state: &State,
-    plan: &Plan,
-    session: &Session,
-    limit: Option<TimeLimit>,
-) -> Result<String, GraphqlError> {
+async fn run(state: &State, plan: &Plan, session: &Session, limit: Option<TimeLimit>) -> Result<Cells, GraphqlError> {
     let mut cells: Cells = Vec::with_capacity(plan.statements.len());
     if plan.kind == Kind::Mutation {
         change(state, plan, session, limit, &mut cells).await?;
@@ -103,7 +166,7 @@ pub async fn run(
             });
         }
     }
-    Ok(spliced(plan, &|statement, column| shown(&cells, statement, column)))
+    Ok(cells)
 }
 
 /// The text of each statement's columns.
@@ -176,10 +239,14 @@ pub async fn run_in(client: &impl GenericClient, plan: &Plan) -> Result<String, 
         };
         cells.push(row);
     }
-    Ok(spliced(plan, &|statement, column| shown(&cells, statement, column)))
+    Ok(spliced(
+        plan,
+        &|statement, column| shown(&cells, statement, column),
+        &[],
+    ))
 }
 
-fn pool<'s>(state: &'s State, source: &str) -> Result<&'s Pool, GraphqlError> {
+pub fn pool<'s>(state: &'s State, source: &str) -> Result<&'s Pool, GraphqlError> {
     let found = state.sources.get(source).map(|connected| &connected.pool);
     found.ok_or_else(|| {
         GraphqlError::new(
@@ -257,14 +324,14 @@ fn typed(params: &[Option<String>]) -> Vec<(&(dyn ToSql + Sync), Type)> {
         .collect()
 }
 
-/// The cells' text under the keys of the roots.
-pub fn spliced(plan: &Plan, cell: &dyn Fn(usize, usize) -> String) -> String {
+/// The cells' text, and what webhooks answered, under the keys of the roots.
+pub fn spliced(plan: &Plan, cell: &dyn Fn(usize, usize) -> String, called: &[&str]) -> String {
     let mut text = String::new();
-    splice(&plan.roots, cell, &mut text);
+    splice(&plan.roots, cell, called, &mut text);
     text
 }
 
-fn splice(roots: &[(String, Source)], cell: &dyn Fn(usize, usize) -> String, text: &mut String) {
+fn splice(roots: &[(String, Source)], cell: &dyn Fn(usize, usize) -> String, called: &[&str], text: &mut String) {
     text.push('{');
     for (place, (key, source)) in roots.iter().enumerate() {
         if place > 0 {
@@ -279,7 +346,8 @@ fn splice(roots: &[(String, Source)], cell: &dyn Fn(usize, usize) -> String, tex
                 let cells: Vec<String> = statements.iter().map(|statement| cell(*statement, 0)).collect();
                 text.push_str(&format!("[{}]", cells.join(",")));
             }
-            Source::Object(inner) => splice(inner, cell, text),
+            Source::Call(at) => text.push_str(called.get(*at).copied().unwrap_or("null")),
+            Source::Object(inner) => splice(inner, cell, called, text),
         }
     }
     text.push('}');

@@ -45,6 +45,8 @@ pub fn object_of(one: &Inconsistency) -> Option<ObjectId> {
     let object = match one.kind {
         "source" => return Some(ObjectId::Source(definition.as_str()?.to_owned())),
         "inherited_role" => return Some(ObjectId::InheritedRole(text("role_name")?)),
+        "action" => return Some(ObjectId::Action(text("name")?)),
+        "custom_types" => return Some(ObjectId::CustomTypes),
         "cron_trigger" => return Some(ObjectId::CronTrigger(text("name")?)),
         "rest_endpoint" => return Some(ObjectId::RestEndpoint(text("name")?)),
         "table" => SourceObject::Table(table(definition)?),

@@ -194,7 +194,9 @@ impl<'a> Draft<'a> {
 
     /// What was not wrong before.
     pub fn newly_wrong(&self, before: &[Inconsistency]) -> Vec<Inconsistency> {
-        let is_new = |one: &&Inconsistency| !before.iter().any(|old| old.kind == one.kind && old.name == one.name);
+        let is_new = |one: &&Inconsistency| {
+            !one.is_note() && !before.iter().any(|old| old.kind == one.kind && old.name == one.name)
+        };
         self.inconsistent.iter().filter(is_new).cloned().collect()
     }
 
@@ -293,6 +295,7 @@ impl<'a> Draft<'a> {
         if self.changed {
             self.engine.set(State {
                 limits: Arc::new(crate::state::limits(&self.metadata)),
+                hooks: crate::actions::hooks(&self.engine.settings, &self.metadata),
                 allowed: Arc::new(AllowList::of(&self.metadata)),
                 metadata: Arc::new(self.metadata),
                 resource_version: version,

@@ -39,6 +39,9 @@ pub struct Engine {
     pub closing: CancellationToken,
     pub deliveries: Arc<Deliveries>,
     pub plans: watch::Sender<Arc<Plan>>,
+    pub client: Client,
+    /// Counts what was asked of and answered by asynchronous actions here.
+    pub actions: watch::Sender<u64>,
 }
 
 impl Engine {
@@ -66,6 +69,8 @@ impl Engine {
         let (live, asked) = live::channel();
         Ok(Arc::new(Engine {
             deliveries: Deliveries::new(settings.webhooks.clone(), client.clone(), metrics),
+            client: client.clone(),
+            actions: watch::Sender::new(0),
             plans: watch::Sender::new(Arc::new(triggers::plan(&settings, &state))),
             auth: Auth::new(settings.auth.clone(), settings.verifier.clone(), client),
             settings,
@@ -119,6 +124,7 @@ async fn prepare_schedule(store: &CatalogStore) -> Result<()> {
     let mut client = store.pool().client().await?;
     let transaction = client.transaction().await.map_err(failed)?;
     webhooks::prepare_schedule(&*transaction, store.schema()).await?;
+    crate::actions::prepare(&*transaction, store.schema()).await?;
     transaction.commit().await.map_err(failed)
 }
 

@@ -1,6 +1,7 @@
 //! Hasura's HTTP and WebSocket APIs over the pure engine: who may ask, where metadata is kept, which databases there are.
 //! `portico serve graphql` runs it alone; the links service runs it with its own metadata.
 
+mod actions;
 mod allow_list;
 mod answer;
 pub mod auth;
@@ -24,6 +25,7 @@ mod state;
 mod triggers;
 mod websocket;
 
+pub use actions::ACTION_TABLES;
 pub use cors::Cors;
 pub use endpoints::Apis;
 pub use engine::Engine;
@@ -34,7 +36,7 @@ pub use graphql::Options;
 use http_chassis::auth::Verifier;
 use metadata::Metadata;
 use postgres_chassis::Pool;
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use telemetry::{client::Client, metrics::Metrics};
 use tokio_util::sync::CancellationToken;
 
@@ -62,6 +64,8 @@ pub struct Settings {
     pub cors: Cors,
     pub apis: Apis,
     pub webhooks: webhooks::Settings,
+    /// How often asynchronous actions are looked for when nothing wakes us; zero: never.
+    pub actions_interval: Duration,
 }
 
 /// # Errors
@@ -94,6 +98,7 @@ pub fn tasks(engine: &Arc<Engine>, stop: &CancellationToken) -> Vec<(&'static st
             "graphql subscriptions",
             Box::pin(engine.clone().serve_subscriptions(stop.clone())),
         ),
+        ("graphql actions", Box::pin(engine.clone().serve_actions(stop.clone()))),
         (
             "graphql webhooks",
             Box::pin(engine.deliveries.clone().run(engine.plans.subscribe(), stop.clone())),

@@ -2,6 +2,7 @@
 
 use crate::{
     Settings,
+    actions::{self, Hooks},
     allow_list::AllowList,
     sources::{self, Connected},
 };
@@ -26,6 +27,7 @@ pub struct State {
     pub inconsistent: Vec<Inconsistency>,
     pub allowed: Arc<AllowList>,
     pub limits: Arc<ApiLimits>,
+    pub hooks: Hooks,
 }
 
 impl State {
@@ -80,6 +82,7 @@ impl State {
         State {
             allowed: Arc::new(AllowList::of(&metadata)),
             limits: Arc::new(limits(&metadata)),
+            hooks: actions::hooks(settings, &metadata),
             metadata: Arc::new(metadata),
             resource_version,
             sources,
@@ -166,5 +169,8 @@ pub fn disconnected(source: &str, error: &Error) -> Inconsistency {
 
 /// As `get_inconsistent_metadata` lists it.
 pub fn told(one: &Inconsistency) -> Value {
+    if one.is_note() {
+        return json!({"entity": one.definition, "reason": one.reason, "name": one.name, "type": one.kind});
+    }
     json!({"definition": one.definition, "reason": one.reason, "name": one.name, "type": one.kind})
 }

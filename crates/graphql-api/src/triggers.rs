@@ -48,6 +48,16 @@ pub fn inconsistencies(
             }
         }
     }
+    for action in &metadata.actions {
+        if let Err(reason) = Hook::of_action(&action.definition, &settings.webhooks.environment) {
+            found.push(Inconsistency {
+                kind: "action",
+                name: format!("action {}", action.name),
+                reason: format!("Inconsistent object: in action \"{}\"; {reason}", action.name),
+                definition: json!(action),
+            });
+        }
+    }
     for trigger in &metadata.cron_triggers {
         if let Err(reason) = check_cron(settings, trigger) {
             found.push(Inconsistency {

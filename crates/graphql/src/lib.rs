@@ -1,5 +1,6 @@
 //! GraphQL in Hasura's dialect, pure: query text, metadata and a catalogue in, SQL text and parameters out. No I/O.
 
+mod answer;
 mod catalog;
 mod document;
 mod errors;
@@ -18,6 +19,7 @@ mod sql {
 mod syntax;
 mod validate;
 
+pub use answer::Keys;
 pub use catalog::{Catalog, EnumRows, INTROSPECTION_SQL, Key as CatalogKey, Table as CatalogTable};
 pub use document::{Normal, OperationInfo, VariableInfo, operation_info};
 pub use errors::{GraphqlError, PostgresFailure, from_postgres, parsing_failed};
@@ -25,7 +27,7 @@ pub use measure::Measure;
 pub use metadata::Metadata;
 pub use model::Inconsistency;
 pub use open_api::{Components, OperationShape, VariableShape};
-pub use plan::{Feed, Plan, Source, Statement};
+pub use plan::{Answer, Call, Feed, Plan, Source, Statement, Way};
 pub use syntax::OperationKind as Kind;
 
 use model::Model;
@@ -98,7 +100,8 @@ impl Schema {
         metadata: &Metadata,
         options: &Options,
     ) -> (Self, Vec<Inconsistency>) {
-        let (model, wrong) = Model::resolve(catalogs, metadata, options);
+        let (model, mut wrong) = Model::resolve(catalogs, metadata, options);
+        wrong.extend(schema::contradictions(&model));
         (
             Schema {
                 model,
@@ -195,6 +198,22 @@ impl Schema {
             Ok((key, plan::plan(&self.model, &schema, session, kind, &[one])?))
         };
         selected.into_iter().map(one).collect()
+    }
+
+    /// Puts a webhook's answer to its action's type, as far as it can be without a selection.
+    ///
+    /// # Errors
+    /// It is not of that type.
+    pub fn check_action(&self, name: &str, value: &Value) -> Result<(), GraphqlError> {
+        match self.model.actions.iter().find(|action| action.name == name) {
+            Some(action) => answer::check(&self.model.custom, &action.output, value)
+                .map_err(|message| GraphqlError::new("unexpected", "$", message)),
+            None => Err(GraphqlError::new(
+                "unexpected",
+                "$",
+                format!("the action \"{name}\" is gone"),
+            )),
+        }
     }
 
     fn role(&self, role: &str, backend: bool, relay: bool) -> Arc<RoleSchema> {

@@ -13,7 +13,7 @@ use foundation::Result;
 use futures_util::future::BoxFuture;
 use http_chassis::auth::Verifier;
 use postgres_chassis::Pool;
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 use telemetry::{client::Client, metrics::Metrics};
 use tokio_util::sync::CancellationToken;
 
@@ -71,6 +71,7 @@ pub async fn open(
         cors: graphql_api::Cors::Any,
         apis: graphql_api::Apis::default(),
         webhooks: settings.webhooks,
+        actions_interval: Duration::from_secs(1),
     };
     Ok(Links(Arc::new(Inner {
         lookup: Arc::new(redirect::Lookup::new(pool.clone())),

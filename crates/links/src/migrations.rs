@@ -127,5 +127,9 @@ pub const MIGRATIONS: Migrations = Migrations {
             name: "0006_schedule",
             sql: webhooks::SCHEDULE_TABLES,
         },
+        Migration {
+            name: "0007_actions",
+            sql: graphql_api::ACTION_TABLES,
+        },
     ],
 };

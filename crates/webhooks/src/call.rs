@@ -10,12 +10,14 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request, header};
 use http_body_util::BodyExt;
 use metadata::Header;
 use serde_json::{Value, json};
-use std::{error::Error as _, time::Duration};
+use std::{collections::BTreeMap, error::Error as _, time::Duration};
 use telemetry::client::{Client, full};
 use time::OffsetDateTime;
 
-/// Of an answer no more is kept.
-const LONGEST_ANSWER: usize = 256 * 1024;
+/// Of an answer that is only written down no more is kept.
+const LONGEST_KEPT: usize = 256 * 1024;
+/// An answer that is used is no longer.
+const LONGEST_USED: usize = 16 << 20;
 /// What Hasura writes down where no answer came.
 const NO_ANSWER: i32 = 1000;
 const AGENT: &str = concat!("portico/", env!("CARGO_PKG_VERSION"));
@@ -26,6 +28,8 @@ pub struct Call<'a> {
     pub id: &'a str,
     /// JSON.
     pub body: &'a str,
+    /// Sent too, where the hook has no such header.
+    pub headers: &'a [(String, String)],
     /// The session variables of whoever caused it.
     pub session: Option<&'a Value>,
     /// `traceparent` of the writer.
@@ -56,10 +60,11 @@ impl Outcome {
 }
 
 /// What came back.
-struct Answer {
-    status: u16,
-    headers: HeaderMap,
-    body: String,
+pub struct Answer {
+    pub status: u16,
+    pub headers: HeaderMap,
+    /// As its transform made it.
+    pub body: String,
 }
 
 impl Call<'_> {
@@ -69,22 +74,50 @@ impl Call<'_> {
             Err(mistakes) => return Outcome::failed(self.logged(None), told_mistakes(&mistakes)),
         };
         let logged = self.logged(sent.as_ref());
-        let request = match self.request(sent.as_ref(), secrets) {
-            Ok(request) => request,
-            Err(message) => return Outcome::failed(logged, message),
-        };
-        let within = self.hook.retry.timeout;
-        match tokio::time::timeout(within, answer(client, request, within)).await {
-            Ok(Ok(answer)) => Outcome {
+        match self.exchange(client, secrets, sent.as_ref(), LONGEST_KEPT).await {
+            Ok((answer, _)) => Outcome {
                 delivered: (200..300).contains(&answer.status),
                 status: i32::from(answer.status),
                 retry_after: retry_after(&answer.headers),
                 response: self.told_answer(&answer, sent.as_ref()),
                 request: logged,
             },
-            Ok(Err(message)) => Outcome::failed(logged, message),
-            Err(_) => Outcome::failed(logged, format!("no answer within {} s", within.as_secs())),
+            Err(message) => Outcome::failed(logged, message),
         }
+    }
+
+    /// For whoever uses the answer.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub async fn ask(&self, client: &Client, secrets: &Secrets) -> Result<Answer, String> {
+        let sent = self.sent().map_err(|mistakes| told_mistakes(&mistakes))?;
+        let (mut answer, whole) = self.exchange(client, secrets, sent.as_ref(), LONGEST_USED).await?;
+        if !whole {
+            return Err(format!("the answer is longer than {LONGEST_USED} bytes"));
+        }
+        if let (Some(transform), Ok(body)) = (&self.hook.response_transform, serde_json::from_str(&answer.body)) {
+            let sent = sent.unwrap_or_else(|| self.plain());
+            let made = transform.apply(&body, answer.status, &sent, self.session);
+            answer.body = made
+                .map_err(|mistake| format!("the response transform failed: {mistake}"))?
+                .to_string();
+        }
+        Ok(answer)
+    }
+
+    /// The answer, and whether it is whole.
+    async fn exchange(
+        &self,
+        client: &Client,
+        secrets: &Secrets,
+        sent: Option<&Sent>,
+        longest: usize,
+    ) -> Result<(Answer, bool), String> {
+        let request = self.request(sent, secrets)?;
+        let within = self.hook.retry.timeout;
+        let answered = tokio::time::timeout(within, answer(client, request, within, longest)).await;
+        answered.unwrap_or_else(|_| Err(format!("no answer within {} s", within.as_secs())))
     }
 
     /// What a transform makes of it; `None`: there is none, it goes as it is.
@@ -97,12 +130,12 @@ impl Call<'_> {
 
     fn plain(&self) -> Sent {
         let headers = self.hook.headers.iter();
+        let mut all: BTreeMap<String, String> = self.headers.iter().cloned().collect();
+        all.extend(headers.map(|(header, value)| (header.name.to_lowercase(), value.clone())));
         Sent {
             method: "POST".to_owned(),
             url: self.hook.url.clone(),
-            headers: headers
-                .map(|(header, value)| (header.name.to_lowercase(), value.clone()))
-                .collect(),
+            headers: all,
             body: Content::Json(serde_json::from_str(self.body).unwrap_or_default()),
         }
     }
@@ -125,11 +158,12 @@ impl Call<'_> {
         };
         match sent {
             Some(sent) => sent.headers.iter().try_for_each(|(name, value)| put(name, value))?,
-            None => self
-                .hook
-                .headers
-                .iter()
-                .try_for_each(|(header, value)| put(&header.name, value))?,
+            None => {
+                self.headers.iter().try_for_each(|(name, value)| put(name, value))?;
+                let own = self.hook.headers.iter();
+                own.map(|(header, value)| (&header.name, value))
+                    .try_for_each(|(name, value)| put(name, value))?;
+            }
         }
         if let Some(trace) = &self.trace {
             put("traceparent", trace)?;
@@ -191,22 +225,25 @@ async fn answer(
     client: &Client,
     request: Request<telemetry::client::Body>,
     within: Duration,
-) -> Result<Answer, String> {
+    longest: usize,
+) -> Result<(Answer, bool), String> {
     let response = client.send(request, within).await;
     let (head, mut body) = response.map_err(|error| chain(&error))?.into_parts();
     let mut bytes = Vec::new();
     // The rest of a long answer is not needed, and the connection not worth keeping for it.
-    while let Some(frame) = body.frame().await.filter(|_| bytes.len() < LONGEST_ANSWER) {
+    while let Some(frame) = body.frame().await.filter(|_| bytes.len() <= longest) {
         let frame = frame.map_err(|error| format!("the answer broke off: {error}"))?;
         bytes.extend_from_slice(frame.data_ref().map_or(&[][..], |data| data));
     }
-    bytes.truncate(LONGEST_ANSWER);
-    Ok(Answer {
+    let whole = bytes.len() <= longest;
+    bytes.truncate(longest);
+    let answer = Answer {
         status: head.status.as_u16(),
         headers: head.headers,
         // PostgreSQL's text holds no zero.
         body: String::from_utf8_lossy(&bytes).replace('\0', "\u{fffd}"),
-    })
+    };
+    Ok((answer, whole))
 }
 
 /// An error with its causes.

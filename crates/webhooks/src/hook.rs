@@ -4,7 +4,7 @@ use crate::{
     address::{environment_header, resolve, variable},
     transform::{Mistake, RequestTransform, ResponseTransform},
 };
-use metadata::{CronTrigger, EventTrigger, Header, RetryConf, ScheduleRetryConf};
+use metadata::{ActionDefinition, CronTrigger, EventTrigger, Header, RetryConf, ScheduleRetryConf};
 use serde_json::Value;
 use std::{collections::BTreeMap, time::Duration};
 
@@ -52,6 +52,9 @@ impl From<&ScheduleRetryConf> for Retry {
     }
 }
 
+/// Seconds.
+const ACTION_TIMEOUT: u32 = 30;
+
 type Environment = BTreeMap<String, String>;
 
 impl Hook {
@@ -78,6 +81,29 @@ impl Hook {
             environment,
         )?
         .transformed(trigger.request_transform.as_ref(), trigger.response_transform.as_ref())
+    }
+
+    /// An action's handler; it is asked once.
+    ///
+    /// # Errors
+    /// As [`Hook::of_event`].
+    pub fn of_action(definition: &ActionDefinition, environment: &Environment) -> Result<Self, String> {
+        let retry = Retry {
+            most: 0,
+            interval: Duration::ZERO,
+            timeout: seconds(definition.timeout.unwrap_or(ACTION_TIMEOUT)),
+            tolerance: None,
+        };
+        Self::new(
+            resolve(&definition.handler, environment)?,
+            &definition.headers,
+            retry,
+            environment,
+        )?
+        .transformed(
+            definition.request_transform.as_ref(),
+            definition.response_transform.as_ref(),
+        )
     }
 
     /// A one-off event's, as its row holds it.

@@ -15,13 +15,14 @@ mod transform;
 mod worker;
 
 pub use address::resolve;
+pub use call::{Answer, Call};
 pub use hook::Hook;
 pub use install::{Shapes, install};
 pub use log::{Filter, Log, OneOff, Page};
 pub use queue::{Kind, Queue};
 pub use schedule::{Schedule, replan};
 pub use signature::Secrets;
-pub use tables::{EVENT_TABLES, SCHEDULE_TABLES, prepare_events, prepare_schedule};
+pub use tables::{EVENT_TABLES, SCHEDULE_TABLES, make_tables, prepare_events, prepare_schedule};
 pub use transform::{Content, Mistake, RequestTransform, ResponseTransform, Sent};
 pub use worker::{Attended, Deliveries, Plan};
 

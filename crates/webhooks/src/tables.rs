@@ -24,7 +24,7 @@ pub async fn prepare_events(client: &impl GenericClient, schema: &str) -> Result
     if row.get::<_, &str>(0) == VERSION {
         return Ok(());
     }
-    make(client, schema, EVENT_TABLES).await
+    make_tables(client, schema, EVENT_TABLES).await
 }
 
 /// In the caller's transaction.
@@ -40,10 +40,14 @@ pub async fn prepare_schedule(client: &impl GenericClient, schema: &str) -> Resu
     if row.get(0) {
         return Ok(());
     }
-    make(client, schema, SCHEDULE_TABLES).await
+    make_tables(client, schema, SCHEDULE_TABLES).await
 }
 
-async fn make(client: &impl GenericClient, schema: &str, tables: &str) -> Result<()> {
+/// Runs a script that makes tables in a schema, in the caller's transaction; several copies may start at once.
+///
+/// # Errors
+/// The login may not make them.
+pub async fn make_tables(client: &impl GenericClient, schema: &str, tables: &str) -> Result<()> {
     let schema = quote_ident(schema);
     let script = format!(
         "select pg_advisory_xact_lock(7306356);

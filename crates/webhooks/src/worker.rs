@@ -301,6 +301,7 @@ impl Deliveries {
             hook: &hook,
             id: &event.id,
             body: &body,
+            headers: &[],
             session: event.session.as_ref(),
             trace: event.trace.clone(),
         };

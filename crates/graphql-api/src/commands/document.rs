@@ -107,7 +107,7 @@ async fn replace(draft: &mut Draft<'_>, command: &Command<'_>) -> Result<Value, 
     check_declared_once(&metadata)?;
     draft.metadata = metadata;
     draft.rebuild().await?;
-    if !allow && !draft.inconsistent.is_empty() {
+    if !allow && !draft.inconsistent.iter().all(graphql::Inconsistency::is_note) {
         let mut refusal = Refusal::new("unexpected", "$.args", "cannot continue due to inconsistent metadata");
         refusal.error.internal = Some(Box::new(Value::Array(listed(&draft.inconsistent))));
         return Err(refusal);
@@ -152,6 +152,7 @@ fn check_declared_once(metadata: &Metadata) -> Result<(), Refusal> {
             twice(metadata.sources.iter().map(|source| source.name.as_str())),
         ),
         ("event triggers", twice(event_triggers(metadata))),
+        ("actions", twice(metadata.actions.iter().map(|one| one.name.as_str()))),
         (
             "cron triggers",
             twice(metadata.cron_triggers.iter().map(|one| one.name.as_str())),
@@ -178,13 +179,6 @@ fn event_triggers(metadata: &Metadata) -> impl Iterator<Item = &str> {
 
 /// What we would have to act on and cannot.
 fn unsupported(metadata: &Metadata) -> Option<&'static str> {
-    let filled = |key: &&&str| {
-        metadata
-            .rest
-            .get(**key)
-            .and_then(Value::as_array)
-            .is_some_and(|list| !list.is_empty())
-    };
     if metadata
         .sources
         .iter()
@@ -193,10 +187,14 @@ fn unsupported(metadata: &Metadata) -> Option<&'static str> {
         return Some("native_queries");
     }
     let mut tables = metadata.sources.iter().flat_map(|source| &source.tables);
-    if tables.any(|table| !table.remote_relationships.is_empty()) {
+    if tables.clone().any(|table| !table.remote_relationships.is_empty()) {
         return Some("remote_relationships");
     }
-    ["actions"].iter().find(filled).copied()
+    let cleaned = tables.any(|table| {
+        let mut triggers = table.event_triggers.iter();
+        triggers.any(|trigger| trigger.rest.contains_key("cleanup_config"))
+    });
+    cleaned.then_some("cleanup_config")
 }
 
 /// Documents of versions 1 and 2 are about one database.

@@ -152,13 +152,7 @@ async fn bulk(
 
 /// What other kinds of things Hasura's metadata holds is refused by name, never ignored.
 fn unknown(name: &str) -> Refusal {
-    let families = [
-        "remote_schema",
-        "action",
-        "custom_types",
-        "native_query",
-        "logical_model",
-    ];
+    let families = ["remote_schema", "native_query", "logical_model"];
     let message = match families.iter().find(|family| name.contains(**family)) {
         Some(family) => format!(
             "'{name}' is not supported: this server has no {} yet",

@@ -2,6 +2,7 @@
 //! `/v1alpha1/graphql`, where errors have their status.
 
 use crate::{
+    answer::Answered,
     auth::Authenticated,
     engine::Engine,
     refusal::Refusal,
@@ -31,24 +32,18 @@ pub struct Asked {
 }
 
 pub async fn posted(State(engine): State<Arc<Engine>>, headers: HeaderMap, body: Bytes) -> Response {
-    match of_body(&engine, &headers, &body, false).await {
-        Ok(text) => written(StatusCode::OK, text),
-        Err(refusal) => written(StatusCode::OK, refusal.error.response().to_string()),
-    }
+    told(of_body(&engine, &headers, &body, false).await)
 }
 
 pub async fn posted_first_version(State(engine): State<Arc<Engine>>, headers: HeaderMap, body: Bytes) -> Response {
     match of_body(&engine, &headers, &body, false).await {
-        Ok(text) => written(StatusCode::OK, text),
+        Ok(answer) => told(Ok(answer)),
         Err(refusal) => written(refusal.status, refusal.error.response().to_string()),
     }
 }
 
 pub async fn posted_relay(State(engine): State<Arc<Engine>>, headers: HeaderMap, body: Bytes) -> Response {
-    match of_body(&engine, &headers, &body, true).await {
-        Ok(text) => written(StatusCode::OK, text),
-        Err(refusal) => written(StatusCode::OK, refusal.error.response().to_string()),
-    }
+    told(of_body(&engine, &headers, &body, true).await)
 }
 
 /// A WebSocket's beginning, or a query in the URL.
@@ -86,14 +81,11 @@ async fn asked(State(engine): State<Arc<Engine>>, Query(mut asked): Query<Asked>
         let caller = engine.auth.session(&headers, None).await?;
         of_one(&engine, &headers, &caller, asked, READING).await
     };
-    match answer.await {
-        Ok(text) => written(StatusCode::OK, text),
-        Err(refusal) => written(StatusCode::OK, refusal.error.response().to_string()),
-    }
+    told(answer.await)
 }
 
 /// One request, or a list of them, answered in order.
-async fn of_body(engine: &Engine, headers: &HeaderMap, body: &[u8], relay: bool) -> Result<String, Refusal> {
+async fn of_body(engine: &Engine, headers: &HeaderMap, body: &[u8], relay: bool) -> Result<Answered, Refusal> {
     let wrong = |error: serde_json::Error| Refusal::new("invalid-json", "$", error.to_string());
     if body.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'[') {
         let asked = serde_json::from_slice(body).map_err(wrong)?;
@@ -103,12 +95,19 @@ async fn of_body(engine: &Engine, headers: &HeaderMap, body: &[u8], relay: bool)
     let list: Vec<Asked> = serde_json::from_slice(body).map_err(wrong)?;
     let caller = engine.auth.session(headers, None).await?;
     engine.admit_batch(list.len(), &caller.session.role)?;
-    let mut answers = Vec::with_capacity(list.len());
+    let (mut answers, mut cookies) = (Vec::with_capacity(list.len()), Vec::new());
     for asked in list {
         let answer = of_one(engine, headers, &caller, asked, Use { writes: true, relay }).await;
-        answers.push(answer.unwrap_or_else(|refusal| refusal.error.response().to_string()));
+        answers.push(match answer {
+            Ok(answer) => {
+                cookies.extend(answer.cookies);
+                answer.data
+            }
+            Err(refusal) => refusal.error.response().to_string(),
+        });
     }
-    Ok(format!("[{}]", answers.join(",")))
+    let data = format!("[{}]", answers.join(","));
+    Ok(Answered { data, cookies })
 }
 
 /// How a request may be answered.
@@ -131,7 +130,7 @@ async fn of_one(
     caller: &Authenticated,
     asked: Asked,
     way: Use,
-) -> Result<String, Refusal> {
+) -> Result<Answered, Refusal> {
     if asked
         .extensions
         .as_ref()
@@ -161,8 +160,8 @@ async fn of_one(
         relay: way.relay,
     };
     engine.admit(&request, &caller.session, headers)?;
-    let answer = engine.answer(&request, &caller.session, way.writes).await;
-    let data = answer.map_err(|error| match caller.session.role.as_str() {
+    let answer = engine.answer(&request, &caller.session, headers, way.writes).await;
+    let answer = answer.map_err(|error| match caller.session.role.as_str() {
         "admin" => error,
         // What the database said in full is for administrators.
         _ => GraphqlError {
@@ -170,7 +169,19 @@ async fn of_one(
             ..error
         },
     })?;
-    Ok(format!("{{\"data\":{data}}}"))
+    Ok(Answered {
+        data: format!("{{\"data\":{}}}", answer.data),
+        cookies: answer.cookies,
+    })
+}
+
+/// 200, whether it holds data or errors.
+fn told(answer: Result<Answered, Refusal>) -> Response {
+    let answer = answer.unwrap_or_else(|refusal| Answered {
+        data: refusal.error.response().to_string(),
+        cookies: Vec::new(),
+    });
+    answer.into_response()
 }
 
 fn written(status: StatusCode, text: String) -> Response {

@@ -1,14 +1,14 @@
 //! `/api/rest/*`: listed operations as plain paths. Arguments come from the path, the query string and a JSON body, and
 //! are read by the types of the operation's variables.
 
-use crate::{engine::Engine, refusal::Refusal};
+use crate::{answer::Answered, engine::Engine, refusal::Refusal};
 use axum::{
     body::Bytes,
     extract::{Path, RawQuery, State},
-    response::{IntoResponse, Response},
+    response::Response,
 };
 use graphql::{Kind, OperationInfo, Request, VariableInfo, operation_info};
-use http::{HeaderMap, Method, StatusCode, header};
+use http::{HeaderMap, Method, StatusCode};
 use metadata::{Metadata, RestEndpoint};
 use serde_json::{Map, Value};
 use std::{collections::HashMap, sync::Arc};
@@ -22,7 +22,7 @@ pub async fn called(
     body: Bytes,
 ) -> Response {
     match answer(&engine, &path, query.as_deref(), &method, &headers, &body).await {
-        Ok(text) => ([(header::CONTENT_TYPE, "application/json; charset=utf-8")], text).into_response(),
+        Ok(answer) => answer.into_response(),
         Err(refusal) => refusal.into_query_response(),
     }
 }
@@ -34,7 +34,7 @@ async fn answer(
     method: &Method,
     headers: &HeaderMap,
     body: &[u8],
-) -> Result<String, Refusal> {
+) -> Result<Answered, Refusal> {
     let caller = engine.auth.session(headers, None).await?;
     let state = engine.state();
     let (endpoint, mut given) = find(&state.metadata, path, method)?;
@@ -62,7 +62,7 @@ async fn answer(
         relay: false,
     };
     engine.admit(&request, &caller.session, headers)?;
-    Ok(engine.answer(&request, &caller.session, true).await?)
+    Ok(engine.answer(&request, &caller.session, headers, true).await?)
 }
 
 enum Given {

@@ -289,10 +289,13 @@ fn operation(
         }
         let kind = engine.kind(&request, &session);
         match kind {
+            Ok(Kind::Subscription) if engine.asks_for_result(&request, &session) => {
+                framed(id, engine.follow_result(request, session, handshake))
+            }
             Ok(Kind::Subscription) => subscription(engine, id, request, session),
-            Ok(_) => match engine.answer(&request, &session, true).await {
-                Ok(data) => {
-                    let next = Frame::Next(id.clone(), format!("{{\"data\":{data}}}"));
+            Ok(_) => match engine.answer(&request, &session, &handshake, true).await {
+                Ok(answer) => {
+                    let next = Frame::Next(id.clone(), format!("{{\"data\":{}}}", answer.data));
                     stream::iter([next, Frame::Complete(id)]).boxed()
                 }
                 Err(error) => stream::iter(Frame::failed(&id, &error)).boxed(),
@@ -310,12 +313,21 @@ fn subscription(
     session: graphql::Session,
 ) -> BoxStream<'static, Frame> {
     let subscription = engine.live.subscribe(request, session);
-    stream::unfold(Some((subscription, id)), |state| async move {
-        let (mut subscription, id) = state?;
-        match subscription.next().await {
+    let events = stream::unfold(subscription, |mut subscription| async move {
+        let event = subscription.next().await?;
+        Some((event, subscription))
+    });
+    framed(id, events.boxed())
+}
+
+/// A failure is the last frame; what ends otherwise is complete.
+fn framed(id: String, events: BoxStream<'static, Event>) -> BoxStream<'static, Frame> {
+    stream::unfold(Some((events, id)), |state| async move {
+        let (mut events, id) = state?;
+        match events.next().await {
             Some(Event::Data(data)) => {
                 let next = Frame::Next(id.clone(), format!("{{\"data\":{data}}}"));
-                Some((stream::iter(vec![next]), Some((subscription, id))))
+                Some((stream::iter(vec![next]), Some((events, id))))
             }
             Some(Event::Failed(error)) => Some((stream::iter(Frame::failed(&id, &error)), None)),
             None => Some((stream::iter(vec![Frame::Complete(id)]), None)),

@@ -15,6 +15,8 @@ pub struct GraphqlError {
     pub code: &'static str,
     /// Shown to administrators only.
     pub internal: Option<Box<Value>>,
+    /// A webhook's own words, instead of ours.
+    pub extensions: Option<Box<Value>>,
 }
 
 impl std::fmt::Display for GraphqlError {
@@ -32,6 +34,7 @@ impl GraphqlError {
             path: path.into(),
             code,
             internal: None,
+            extensions: None,
         }
     }
 
@@ -52,6 +55,9 @@ impl GraphqlError {
 
     /// One element of `errors` on `/v1/graphql`.
     pub fn as_graphql(&self) -> Value {
+        if let Some(extensions) = &self.extensions {
+            return json!({"message": self.message, "extensions": extensions});
+        }
         let mut extensions = json!({"path": self.path, "code": self.code});
         if let Some(internal) = &self.internal {
             extensions["internal"] = (**internal).clone();

@@ -1,6 +1,7 @@
 //! Metadata resolved against the catalogues: tables with their GraphQL names, relationships as column pairs, functions,
 //! and permissions per role. What does not resolve is reported and left out.
 
+mod action;
 mod computed;
 mod conflict;
 mod enumeration;
@@ -11,6 +12,7 @@ mod relationship;
 mod table;
 mod wrong;
 
+pub use action::{Action, Custom, Described, Joined, Output, as_number, is_numeric};
 pub use computed::{Computed, Returns, Slot};
 pub use function::{Argument, Function};
 pub use names::{Naming, is_graphql_name};
@@ -28,6 +30,8 @@ pub struct Model {
     pub sources: Vec<Source>,
     pub tables: Vec<Table>,
     pub functions: Vec<Function>,
+    pub actions: Vec<Action>,
+    pub custom: Custom,
     /// The roles an inherited role is made of.
     pub inherited: HashMap<String, Vec<String>>,
     /// Roles that may not introspect.
@@ -72,6 +76,7 @@ impl Model {
                 model.add_source(source, catalog, options, &mut wrong);
             }
         }
+        model.add_actions(metadata, &mut wrong);
         for role in &metadata.inherited_roles {
             model.inherited.insert(role.role_name.clone(), role.role_set.clone());
         }
@@ -128,6 +133,10 @@ impl Model {
         role == "admin"
             || self.inherited.contains_key(role)
             || self.tables.iter().any(|table| table.permissions.contains_key(role))
+            || self
+                .actions
+                .iter()
+                .any(|action| action.roles.iter().any(|known| known == role))
             || self
                 .functions
                 .iter()

@@ -91,6 +91,30 @@ impl Permissions {
         }
     }
 
+    /// Kinds of writing in which the roles contradict each other: a role made of them gets none of them.
+    pub fn contradictions(all: &[Permissions]) -> Vec<&'static str> {
+        let whole = Self::together(all);
+        let lost = |kind: &'static str, any: bool, kept: bool| (any && !kept).then_some(kind);
+        let kinds = [
+            lost(
+                "insert",
+                all.iter().any(|one| one.insert.is_some()),
+                whole.insert.is_some(),
+            ),
+            lost(
+                "update",
+                all.iter().any(|one| one.update.is_some()),
+                whole.update.is_some(),
+            ),
+            lost(
+                "delete",
+                all.iter().any(|one| one.delete.is_some()),
+                whole.delete.is_some(),
+            ),
+        ];
+        kinds.into_iter().flatten().collect()
+    }
+
     /// What several roles together may. Reading adds up, row by row and field by field; writing is inherited where they
     /// do not contradict each other.
     pub fn together(all: &[Permissions]) -> Self {

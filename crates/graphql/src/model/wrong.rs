@@ -12,6 +12,8 @@ pub struct Inconsistency {
     pub definition: Value,
 }
 
+const INHERITED: &str = "inherited role permission inconsistency";
+
 fn reason(text: impl std::fmt::Display) -> String {
     format!("Inconsistent object: {text}")
 }
@@ -50,6 +52,25 @@ impl Inconsistency {
             reason: reason(text),
             definition: json!(function),
         }
+    }
+
+    /// No fault of an object's: what a role could have inherited it does not.
+    pub(crate) fn inherited(role: &str, kind: &str, table: &str, source: &str) -> Self {
+        let text = format!(
+            "Could not inherit permission for the role '{role}' for the entity: '{kind} permission, table: {table}, \
+             source: '{source}''"
+        );
+        Inconsistency {
+            kind: INHERITED,
+            name: role.to_owned(),
+            reason: text,
+            definition: json!({"permission_type": kind, "source": source, "table": table}),
+        }
+    }
+
+    /// Nothing is refused for its sake.
+    pub fn is_note(&self) -> bool {
+        self.kind == INHERITED
     }
 
     pub(crate) fn of(part: &Part<'_>, text: impl std::fmt::Display) -> Self {

@@ -1,6 +1,7 @@
 //! From a resolved selection to SQL. All roots of a query become one statement per source; each root of a mutation one
 //! of its own, or two. Every statement answers one row of text columns. Values are parameters always.
 
+mod action;
 mod aggregate;
 mod computed;
 mod filter;
@@ -13,6 +14,8 @@ mod relay;
 mod select;
 mod stream;
 mod value;
+
+pub use action::{Answer, Call, Part, Shape, Way};
 
 use crate::Session;
 use crate::errors::{GraphqlError, Path};
@@ -55,6 +58,8 @@ pub enum Source {
     Cell(usize, usize),
     /// A list of the first column of some statements.
     Cells(Vec<usize>),
+    /// What a webhook answers.
+    Call(usize),
     /// What stands under a source's namespace.
     Object(Vec<(String, Source)>),
 }
@@ -65,6 +70,7 @@ pub struct Plan {
     /// in JSON what is wrong, or is `false` where a permission's check failed.
     pub kind: OperationKind,
     pub statements: Vec<Statement>,
+    pub calls: Vec<Call>,
     /// A streaming subscription: which parameters are its position. The second column of its statement is the next
     /// position, a JSON list of texts, or null where there are no new rows.
     pub stream: Option<Vec<usize>>,
@@ -87,6 +93,7 @@ pub fn plan(
         session,
         kind,
         statements: Vec::new(),
+        calls: Vec::new(),
         stream: None,
         reads: Vec::new(),
     };
@@ -96,6 +103,7 @@ pub fn plan(
     Ok(Plan {
         kind,
         statements: planner.statements,
+        calls: planner.calls,
         stream: planner.stream,
         roots,
     })
@@ -107,6 +115,7 @@ struct Planner<'a> {
     session: &'a Session,
     kind: OperationKind,
     statements: Vec<Statement>,
+    calls: Vec<Call>,
     stream: Option<Vec<usize>>,
     /// A query's statements in the making, one per source.
     reads: Vec<Read<'a>>,
@@ -150,6 +159,8 @@ impl<'a> Planner<'a> {
             });
         };
         let table = match root.verb {
+            Verb::Action(at) => return self.call(at, one, path),
+            Verb::ActionResult(at) => return self.result(at, one, path),
             Verb::Node => self.node_table(one, path)?,
             _ => root.table,
         };

@@ -20,6 +20,8 @@ pub struct Rows<'r> {
     from: Option<String>,
     /// The relationship, and our alias.
     through: Option<(&'r Relationship, &'r str)>,
+    /// Columns, and SQL they are equal to.
+    tied: &'r [(String, String)],
 }
 
 impl<'r> Rows<'r> {
@@ -28,12 +30,20 @@ impl<'r> Rows<'r> {
             at,
             from: None,
             through: None,
+            tied: &[],
         }
     }
 
     pub fn from(at: usize, sql: String) -> Self {
         Rows {
             from: Some(sql),
+            ..Rows::of(at)
+        }
+    }
+
+    pub fn tied(at: usize, keys: &'r [(String, String)]) -> Self {
+        Rows {
+            tied: keys,
             ..Rows::of(at)
         }
     }
@@ -81,6 +91,8 @@ impl Writer<'_> {
         if let Some((relationship, ours)) = from.through {
             conditions.push(self.tie(relationship, ours, &base));
         }
+        let tied = from.tied.iter();
+        conditions.extend(tied.map(|(name, value)| format!("{} = {value}", column(&base, name))));
         conditions.push(self.readable(from.at, &base)?);
         if let Some(given) = args.get("where").filter(|given| !given.is_null()) {
             conditions.push(self.filter(Scope::of(from.at, &base, Author::Caller), given, &path.key("where"))?);

@@ -68,13 +68,17 @@ pub fn add(builder: &mut Builder<'_>, at: usize) {
     }
     builder.root(Operation::Query, name.clone(), root, rows.clone());
     builder.root(Operation::Subscription, name, root, rows);
-    if function.many && builder.may_aggregate(table) {
+    if builder.may_aggregate(table) {
         let aggregate = FieldDefinition::new(required(builder.ty(table, "aggregate")));
         let about = format!(
             "execute function \"{}\" and query aggregates on result of table type \"{returned}\"",
             function.name
         );
-        let aggregate = with_args(list_arguments(builder, aggregate, table, has_columns)).described(about);
+        let aggregate = match function.many {
+            true => list_arguments(builder, aggregate, table, has_columns),
+            false => aggregate,
+        };
+        let aggregate = with_args(aggregate).described(about);
         let name = naming.root_field(function.custom_aggregate.as_deref(), &[&function.field, "aggregate"]);
         let root = Root {
             verb: Verb::CallAggregate(at),

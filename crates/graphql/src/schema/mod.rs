@@ -1,5 +1,6 @@
 //! The schema of one role: its types and what each root field does.
 
+mod action;
 mod comparison;
 mod function;
 mod inputs;
@@ -13,5 +14,5 @@ mod types;
 
 pub use relay::Node;
 pub(crate) use role::Builder;
-pub use role::{RoleSchema, Root, Verb};
+pub use role::{RoleSchema, Root, Verb, contradictions};
 pub use types::{FieldDefinition, InputDefinition, Kind, named, required};

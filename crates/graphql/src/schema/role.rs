@@ -2,8 +2,8 @@
 
 use super::relay::{self, Node};
 use super::types::{FieldDefinition, InputDefinition, Kind, TypeDefinition, named, required};
-use super::{function, inputs, mutation, select, stream};
-use crate::model::{Cell, Model, Naming, Permissions, Table};
+use super::{action, function, inputs, mutation, select, stream};
+use crate::model::{Cell, Inconsistency, Model, Naming, Permissions, Table};
 use indexmap::IndexMap;
 use std::collections::{BTreeMap, HashMap};
 
@@ -28,6 +28,9 @@ pub enum Verb {
     CallConnection(usize),
     /// Relay's: any row by its global id.
     Node,
+    /// Of the action at this position: its webhook is asked, or what became of an asynchronous one is told.
+    Action(usize),
+    ActionResult(usize),
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -96,6 +99,9 @@ impl RoleSchema {
         }
         for at in 0..model.functions.len() {
             function::add(&mut builder, at);
+        }
+        if !relay {
+            (0..model.actions.len()).for_each(|at| action::add(&mut builder, at));
         }
         crate::introspect::add_types(&mut builder);
         builder.finish()
@@ -176,6 +182,30 @@ fn granted(model: &Model, table: &Table, role: &str, depth: usize) -> Permission
         update: own.update.or(inherited.update),
         delete: own.delete.or(inherited.delete),
     }
+}
+
+/// Where a role inherits what contradicts itself and says nothing of its own.
+pub fn contradictions(model: &Model) -> Vec<Inconsistency> {
+    let mut found = Vec::new();
+    for (role, parents) in &model.inherited {
+        for table in &model.tables {
+            let own = table.permissions.get(role).cloned().unwrap_or_default();
+            let parents: Vec<Permissions> = parents.iter().map(|parent| granted(model, table, parent, 1)).collect();
+            for kind in Permissions::contradictions(&parents) {
+                let overridden = match kind {
+                    "insert" => own.insert.is_some(),
+                    "update" => own.update.is_some(),
+                    _ => own.delete.is_some(),
+                };
+                if !overridden {
+                    let source = &model.sources[table.source].name;
+                    found.push(Inconsistency::inherited(role, kind, &table.shown(), source));
+                }
+            }
+        }
+    }
+    found.sort_by(|one, other| one.reason.cmp(&other.reason));
+    found
 }
 
 pub(crate) struct Builder<'m> {
@@ -261,6 +291,16 @@ impl<'m> Builder<'m> {
         let ty = self.root_type(operation, place);
         self.fields
             .entry((operation, place))
+            .or_default()
+            .insert(name.clone(), field);
+        self.schema.roots.entry(ty).or_default().insert(name, root);
+    }
+
+    /// A root field of no source.
+    pub fn plain_root(&mut self, operation: Operation, name: String, root: Root, field: FieldDefinition) {
+        let ty = self.root_type(operation, None);
+        self.fields
+            .entry((operation, None))
             .or_default()
             .insert(name.clone(), field);
         self.schema.roots.entry(ty).or_default().insert(name, root);

@@ -32,7 +32,10 @@ fn definition(args: &Value) -> Result<ActionDefinition, Refusal> {
     let definition: ActionDefinition = required(args, "definition")?;
     headers(&given)?;
     for (place, header) in definition.headers.iter().enumerate() {
-        let internal = header.value_from_env.as_deref().filter(|name| name.starts_with("HASURA_GRAPHQL_"));
+        let internal = header
+            .value_from_env
+            .as_deref()
+            .filter(|name| name.starts_with("HASURA_GRAPHQL_"));
         if let Some(name) = internal {
             let message =
                 format!("env variables starting with \"HASURA_GRAPHQL_\" are not allowed in value_from_env: {name}");

@@ -84,6 +84,7 @@ fn api(settings: &Settings, hasura: Hasura) -> Result<graphql_api::Settings> {
             batch: hasura.events.batch,
             interval: hasura.events.interval,
         },
+        actions_interval: hasura.events.actions,
     })
 }
 

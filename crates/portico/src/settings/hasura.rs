@@ -14,9 +14,8 @@ const PREFIX: &str = "HASURA_GRAPHQL_";
 
 /// Hasura's names for what does not exist here. (Permissions of remote schemas may be asked for: no such schema is served
 /// to anybody.) Set to nothing or to these values they ask for nothing.
-const REFUSED: [(&str, &[&str]); 7] = [
+const REFUSED: [(&str, &[&str]); 6] = [
     ("HASURA_GRAPHQL_TLS_ALLOWLIST", &[]),
-    ("HASURA_GRAPHQL_ASYNC_ACTIONS_FETCH_INTERVAL", &["1000", "0"]),
     ("HASURA_GRAPHQL_EXECUTE_SQL_ON_CONNECTION", &[]),
     ("HASURA_GRAPHQL_MAINTENANCE_MODE", &["false"]),
     ("HASURA_GRAPHQL_READ_ONLY_MODE", &["false"]),
@@ -48,6 +47,8 @@ pub struct Events {
     pub concurrent: usize,
     pub batch: usize,
     pub interval: Duration,
+    /// Of asynchronous actions.
+    pub actions: Duration,
 }
 
 /// Takes Hasura's names out of the environment, so that our own settings do not stumble over them.
@@ -199,11 +200,14 @@ impl Reader<'_> {
         let number = "a number of at least 1";
         let concurrent = self.parsed::<NonZeroUsize>("HASURA_GRAPHQL_EVENTS_HTTP_POOL_SIZE", number);
         let batch = self.parsed::<NonZeroUsize>("HASURA_GRAPHQL_EVENTS_FETCH_BATCH_SIZE", number);
-        let interval = self.parsed("HASURA_GRAPHQL_EVENTS_FETCH_INTERVAL", "a number of milliseconds");
+        let milliseconds = "a number of milliseconds";
+        let interval = self.parsed("HASURA_GRAPHQL_EVENTS_FETCH_INTERVAL", milliseconds);
+        let actions = self.parsed("HASURA_GRAPHQL_ASYNC_ACTIONS_FETCH_INTERVAL", milliseconds);
         Events {
             concurrent: concurrent.map_or(100, NonZeroUsize::get),
             batch: batch.map_or(100, NonZeroUsize::get),
             interval: Duration::from_millis(interval.unwrap_or(1000)),
+            actions: Duration::from_millis(actions.unwrap_or(1000)),
         }
     }
 
