@@ -1,4 +1,4 @@
-//! A webhook of the test's own: it keeps what it was told and answers as its path says: `/fail` with 500, `/later` with 503
+//! A webhook of the test's own: it keeps what it was told and answers as the test set, else as its path says: `/fail` with 500, `/later` with 503
 //! and `Retry-After: 1`, `/slow` after two seconds, `/echo` with what it was told, anything else with 200.
 
 use bytes::Bytes;
@@ -37,20 +37,26 @@ impl Told {
     }
 }
 
+#[derive(Clone, Default)]
+struct Kept {
+    told: Arc<Mutex<Vec<Told>>>,
+    replies: Arc<Mutex<HashMap<String, (u16, String)>>>,
+}
+
 pub struct Receiver {
     pub url: String,
-    told: Arc<Mutex<Vec<Told>>>,
+    kept: Kept,
 }
 
 impl Receiver {
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
-        let told: Arc<Mutex<Vec<Told>>> = Arc::default();
-        let kept = told.clone();
+        let kept = Kept::default();
+        let theirs = kept.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let kept = kept.clone();
+                let kept = theirs.clone();
                 let service = service_fn(move |request| hear(request, kept.clone()));
                 tokio::spawn(async move {
                     let server = auto::Builder::new(TokioExecutor::new());
@@ -59,12 +65,18 @@ impl Receiver {
                 });
             }
         });
-        Receiver { url, told }
+        Receiver { url, kept }
+    }
+
+    /// What a path is answered from now on.
+    pub fn reply(&self, path: &str, status: u16, body: impl ToString) {
+        let mut replies = self.kept.replies.lock().expect("replies");
+        replies.insert(path.to_owned(), (status, body.to_string()));
     }
 
     /// What was told so far.
     pub fn told(&self) -> Vec<Told> {
-        self.told.lock().expect("told").clone()
+        self.kept.told.lock().expect("told").clone()
     }
 
     /// Waits until there were so many calls.
@@ -85,17 +97,17 @@ impl Receiver {
     }
 
     pub fn forget(&self) {
-        self.told.lock().expect("told").clear();
+        self.kept.told.lock().expect("told").clear();
     }
 }
 
-async fn hear(request: Request<Incoming>, kept: Arc<Mutex<Vec<Told>>>) -> Result<Response<Full<Bytes>>, Infallible> {
+async fn hear(request: Request<Incoming>, kept: Kept) -> Result<Response<Full<Bytes>>, Infallible> {
     let (head, body) = request.into_parts();
     let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
     let path = head.uri.to_string();
     let headers = head.headers.iter();
     let headers = headers.map(|(name, value)| (name.to_string(), value.to_str().unwrap_or_default().to_owned()));
-    kept.lock().expect("told").push(Told {
+    kept.told.lock().expect("told").push(Told {
         method: head.method.to_string(),
         path: path.clone(),
         headers: headers.collect(),
@@ -104,6 +116,14 @@ async fn hear(request: Request<Incoming>, kept: Arc<Mutex<Vec<Told>>>) -> Result
     });
     if path.contains("/slow") {
         tokio::time::sleep(Duration::from_secs(2)).await;
+    }
+    if let Some((status, body)) = kept.replies.lock().expect("replies").get(&path) {
+        let mut response = Response::new(Full::new(Bytes::from(body.clone())));
+        *response.status_mut() = StatusCode::from_u16(*status).expect("a status");
+        response
+            .headers_mut()
+            .insert("set-cookie", http::HeaderValue::from_static("seen=1"));
+        return Ok(response);
     }
     let answer = match path.contains("/echo") {
         true => body,

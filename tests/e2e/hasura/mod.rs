@@ -1,5 +1,6 @@
 //! `portico serve graphql`: the engine alone, with Hasura's environment, paths and commands.
 
+mod actions;
 mod apis;
 mod events;
 mod schedule;
@@ -431,14 +432,17 @@ async fn what_is_not_supported_is_refused_by_name() {
     assert_eq!(code, 1, "{errors}");
     assert!(errors.contains("runs alone"), "{errors}");
     let engine = Engine::start(&[]).await;
-    let action = json!({"type": "create_action", "args": {"name": "x"}});
-    let refused = engine.admin().post("/v1/metadata", &action).await.expect(400).json();
+    let remote = json!({"type": "add_remote_schema", "args": {"name": "x"}});
+    let refused = engine.admin().post("/v1/metadata", &remote).await.expect(400).json();
     assert_eq!(refused["code"], "not-supported", "{refused}");
-    let document =
-        json!({"type": "replace_metadata", "args": {"version": 3, "sources": [], "actions": [{"name": "x"}]}});
+    let source = json!({"name": "default", "kind": "postgres", "tables": [], "configuration": {},
+        "native_queries": [{"root_field_name": "x"}]});
+    let document = json!({"type": "replace_metadata", "args": {"version": 3, "sources": [source]}});
     let refused = engine.admin().post("/v1/metadata", &document).await.expect(400).json();
     assert!(
-        refused["error"].as_str().is_some_and(|text| text.contains("'actions'")),
+        refused["error"]
+            .as_str()
+            .is_some_and(|text| text.contains("'native_queries'")),
         "{refused}"
     );
 }

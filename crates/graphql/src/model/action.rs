@@ -27,10 +27,23 @@ pub struct Described {
 
 #[derive(Debug, Default)]
 pub struct Custom {
-    pub inputs: IndexMap<String, (Option<String>, IndexMap<String, Described>)>,
+    pub inputs: IndexMap<String, Input>,
     pub objects: IndexMap<String, Output>,
     pub scalars: IndexMap<String, Option<String>>,
-    pub enums: IndexMap<String, (Option<String>, Vec<(String, String)>)>,
+    pub enums: IndexMap<String, Enumeration>,
+}
+
+#[derive(Debug)]
+pub struct Input {
+    pub description: Option<String>,
+    pub fields: IndexMap<String, Described>,
+}
+
+#[derive(Debug)]
+pub struct Enumeration {
+    pub description: Option<String>,
+    /// With their descriptions.
+    pub values: Vec<(String, String)>,
 }
 
 #[derive(Debug)]
@@ -170,15 +183,18 @@ impl Model {
         for one in &given.enums {
             let values = one.values.iter();
             let values = values.map(|value| (value.value.clone(), value.description.clone().unwrap_or_default()));
-            custom
-                .enums
-                .insert(one.name.clone(), (one.description.clone(), values.collect()));
+            let enumeration = Enumeration {
+                description: one.description.clone(),
+                values: values.collect(),
+            };
+            custom.enums.insert(one.name.clone(), enumeration);
         }
         for one in &given.input_objects {
-            let fields = fields(&one.fields)?;
-            custom
-                .inputs
-                .insert(one.name.clone(), (one.description.clone(), fields));
+            let input = Input {
+                description: one.description.clone(),
+                fields: fields(&one.fields)?,
+            };
+            custom.inputs.insert(one.name.clone(), input);
         }
         for one in &given.objects {
             let output = Output {
@@ -188,8 +204,8 @@ impl Model {
             };
             custom.objects.insert(one.name.clone(), output);
         }
-        for (name, (_, fields)) in &custom.inputs {
-            self.check(name, fields, |ty| self.is_input(&custom, ty))?;
+        for (name, input) in &custom.inputs {
+            self.check(name, &input.fields, |ty| self.is_input(&custom, ty))?;
         }
         for (name, object) in &custom.objects {
             self.check(name, &object.fields, |ty| {

@@ -202,7 +202,7 @@ impl Planner<'_> {
                 items.into_iter().map(|item| self.given(of, item)).collect()
             }
             (_, Value::Object(fields)) => match self.model.custom.inputs.get(ty.base()) {
-                Some((_, known)) => Value::Object(self.input(known, &fields)),
+                Some(known) => Value::Object(self.input(&known.fields, &fields)),
                 None => Value::Object(fields),
             },
             (_, value) if is_numeric(ty.base()) || self.model.custom.scalars.contains_key(ty.base()) => {

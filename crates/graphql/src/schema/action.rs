@@ -94,7 +94,7 @@ fn inputs(builder: &mut Builder<'_>, fields: &IndexMap<String, Described>) -> In
 }
 
 fn input(builder: &mut Builder<'_>, name: &str) {
-    let Some((about, fields)) = builder.model.custom.inputs.get(name) else {
+    let Some(known) = builder.model.custom.inputs.get(name) else {
         leaf(builder, name);
         return;
     };
@@ -103,14 +103,19 @@ fn input(builder: &mut Builder<'_>, name: &str) {
     }
     // Types may speak of themselves: the name is there before the fields are.
     builder.scalar(name);
-    let fields = inputs(builder, fields);
-    builder.input(name.to_owned(), about.clone().unwrap_or_default(), fields);
+    let fields = inputs(builder, &known.fields);
+    let about = known.description.clone().unwrap_or_default();
+    builder.input(name.to_owned(), about, fields);
 }
 
 fn leaf(builder: &mut Builder<'_>, name: &str) {
     match builder.model.custom.enums.get(name) {
-        Some((about, values)) if !builder.has(name) => {
-            builder.enumeration(name.to_owned(), about.clone().unwrap_or_default(), values.clone());
+        Some(known) if !builder.has(name) => {
+            builder.enumeration(
+                name.to_owned(),
+                known.description.clone().unwrap_or_default(),
+                known.values.clone(),
+            );
         }
         Some(_) => {}
         None => builder.scalar(name),

@@ -2,7 +2,9 @@
 //! thing, a directory for each source, a file for each table and function. `"!include x"` stands for the content of `x`,
 //! seen from the file that says so. Pure: the caller reads and writes the files.
 
+mod actions;
 mod read;
+mod sdl;
 mod write;
 
 pub use read::read;
@@ -69,11 +71,23 @@ mod tests {
                     {"table": {"schema": "odd_schema", "name": "a/../b"}}],
                 "functions": [{"function": {"schema": "public", "name": "search"}}]}],
             "query_collections": [{"name": "c", "definition": {"queries": [{"name": "q", "query": "query {\n  author { id }\n}\n"}]}}],
-            "actions": [{"name": "act", "definition": {"handler": "http://h", "output_type": "String"}}], "custom_types": {"scalars": [{"name": "Odd"}]},
+            "actions": [{"name": "act", "definition": {"handler": "http://h", "output_type": "[Made!]!", "kind": "synchronous",
+                    "arguments": [{"name": "a", "type": "Odd!", "description": "a \"thing\""}]}, "permissions": [{"role": "user"}]},
+                {"name": "ask", "definition": {"handler": "http://h", "output_type": "String", "type": "query"}}],
+            "custom_types": {"scalars": [{"name": "Odd", "description": "any"}],
+                "objects": [{"name": "Made", "fields": [{"name": "id", "type": "Int!"}], "relationships": [{"name": "author",
+                    "type": "object", "source": "main", "remote_table": {"schema": "public", "name": "author"}, "field_mapping": {"id": "id"}}]}],
+                "enums": [{"name": "Mood", "values": [{"value": "SAD", "is_deprecated": true}]}]},
             "api_limits": {"depth_limit": {"global": 5}}, "inherited_roles": [{"role_name": "r", "role_set": ["a", "b"]}]}))
         .expect("metadata");
         let files: BTreeMap<String, String> = write(&metadata).into_iter().collect();
         assert_eq!(read_of(&files), Ok(metadata));
+        assert!(files["actions.graphql"].contains("type Mutation {\n  act(\n"));
+        assert!(
+            !files["actions.yaml"].contains("output_type"),
+            "{}",
+            files["actions.yaml"]
+        );
         assert!(files["databases/main/tables/tables.yaml"].contains("- \"!include public_author.yaml\""));
         assert!(files.keys().all(|name| !name.contains("..")), "{:?}", files.keys());
         assert_eq!(files.keys().filter(|name| name.contains("odd_schema")).count(), 2);
@@ -108,6 +122,11 @@ mod tests {
             "- \"!include ../../../../secret.yaml\"\n",
         );
         assert!(told(&[version, sources, outside]).contains("outside of the directory"));
+        let empty = (SOURCES, "[]\n");
+        let signatures = ("actions.graphql", "type Query {\n  act(: Int\n}\n");
+        assert!(told(&[version, empty, signatures]).starts_with("actions.graphql:2: a name is expected"));
+        let alone = ("actions.graphql", "type Query { act: Int }\n");
+        assert!(told(&[version, empty, alone]).contains("the action \"act\" has no entry in actions.yaml"));
         let twice = (
             "databases/a/tables/tables.yaml",
             "- table:\n    name: x\n    schema: public\n    name: y\n",

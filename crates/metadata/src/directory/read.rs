@@ -1,6 +1,6 @@
 //! Files to a document.
 
-use super::{Mistake, PARTS, SOURCES};
+use super::{Mistake, PARTS, SOURCES, actions};
 use crate::Metadata;
 use saphyr::{LoadableYamlNode, MarkedYaml, Scalar, YamlData};
 use serde_json::{Map, Value, json};
@@ -31,6 +31,11 @@ pub fn read(files: &Files<'_>) -> Result<Metadata, Mistake> {
             }
             value => drop(document.insert(part.to_owned(), value)),
         }
+    }
+    if let Some(text) =
+        (reader.files)(actions::SIGNATURES).map_err(|message| mistake(actions::SIGNATURES, None, message))?
+    {
+        actions::merge(&mut document, &text)?;
     }
     document.retain(|part, value| part == "sources" || !is_empty(value));
     if document["sources"].is_null() {
@@ -64,7 +69,7 @@ fn is_empty(value: &Value) -> bool {
     }
 }
 
-fn mistake(file: &str, line: Option<usize>, message: impl Into<String>) -> Mistake {
+pub fn mistake(file: &str, line: Option<usize>, message: impl Into<String>) -> Mistake {
     Mistake {
         file: file.to_owned(),
         line,

@@ -1,6 +1,6 @@
 //! A document to files. The same document gives the same files.
 
-use super::{PARTS, SOURCES};
+use super::{PARTS, SOURCES, actions};
 use crate::Metadata;
 use saphyr::{Mapping, Scalar, Yaml, YamlEmitter};
 use serde_json::{Map, Value, json};
@@ -41,6 +41,7 @@ pub fn write(metadata: &Metadata) -> Vec<(String, String)> {
     document.entry("actions").or_insert_with(|| json!([]));
     document.entry("custom_types").or_insert_with(|| json!({}));
     document.sort_keys();
+    files.push(actions::split(&mut document));
     files.push(("actions.yaml".to_owned(), text(&Value::Object(document))));
     files
 }
