@@ -58,6 +58,9 @@ impl Engine {
     ) -> Result<Answered, GraphqlError> {
         let mut called = Vec::with_capacity(plan.calls.len());
         if plan.kind == Kind::Mutation {
+            for validation in &plan.validations {
+                self.validate(validation, asking).await?;
+            }
             let (before, after) = plan.calls.split_at(plan.calls.partition_point(|call| call.after == 0));
             for call in before {
                 called.push(self.call(state, call, asking).await?);

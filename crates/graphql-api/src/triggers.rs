@@ -4,7 +4,7 @@
 use crate::{Settings, engine::Engine, sources::Connected, state::State};
 use foundation::Result;
 use graphql::{Catalog, CatalogTable, Inconsistency};
-use metadata::{Columns, CronTrigger, EventTrigger, Metadata, Source, TableName};
+use metadata::{Columns, CronTrigger, EventTrigger, Metadata, Source, TableEntry, TableName};
 use postgres_chassis::translate;
 use serde_json::json;
 use std::{collections::BTreeMap, sync::Arc};
@@ -41,6 +41,7 @@ pub fn inconsistencies(
             let Some(table) = catalog_table(catalog, &entry.table) else {
                 continue;
             };
+            found.extend(validations(settings, source, entry));
             for trigger in &entry.event_triggers {
                 if let Err(reason) = check_event(settings, table, trigger) {
                     found.push(wrong_event(source, &entry.table, trigger, &reason));
@@ -67,6 +68,39 @@ pub fn inconsistencies(
                 definition: json!(trigger),
             });
         }
+    }
+    found
+}
+
+/// Permissions whose webhook cannot be called.
+fn validations(settings: &Settings, source: &Source, entry: &TableEntry) -> Vec<Inconsistency> {
+    let inserts = entry.insert_permissions.iter();
+    let inserts = inserts.map(|one| ("insert", &one.role, &one.permission.validate_input));
+    let updates = entry.update_permissions.iter();
+    let updates = updates.map(|one| ("update", &one.role, &one.permission.validate_input));
+    let deletes = entry.delete_permissions.iter();
+    let deletes = deletes.map(|one| ("delete", &one.role, &one.permission.validate_input));
+    let mut found = Vec::new();
+    for (kind, role, validation) in inserts.chain(updates).chain(deletes) {
+        let Some(validation) = validation else { continue };
+        let hook = match validation.kind.as_str() {
+            "http" => Hook::of_validation(&validation.definition, &settings.webhooks.environment).map(drop),
+            other => Err(format!("its type is 'http', not '{other}'")),
+        };
+        let Err(reason) = hook else { continue };
+        let table = &entry.table;
+        found.push(Inconsistency {
+            kind: match kind {
+                "insert" => "insert_permission",
+                "update" => "update_permission",
+                _ => "delete_permission",
+            },
+            name: format!("{kind} permission of role {role} in table {table} in source {}", source.name),
+            reason: format!(
+                "Inconsistent object: in table \"{table}\": in permission for role \"{role}\": validate_input: {reason}"
+            ),
+            definition: json!({"source": source.name, "table": table, "role": role, "permission": {"validate_input": validation}}),
+        });
     }
     found
 }

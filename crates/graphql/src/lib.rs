@@ -27,7 +27,7 @@ pub use measure::Measure;
 pub use metadata::Metadata;
 pub use model::Inconsistency;
 pub use open_api::{Components, OperationShape, VariableShape};
-pub use plan::{Answer, Call, Feed, Plan, Source, Statement, Way};
+pub use plan::{Answer, Call, Feed, Plan, Source, Statement, Validation, Way};
 pub use syntax::OperationKind as Kind;
 
 use model::Model;

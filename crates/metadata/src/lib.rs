@@ -23,7 +23,10 @@ pub use document::{
 };
 pub use limits::{ApiLimits, Limit, Rate, UniqueParams};
 pub use object::{ObjectId, PermissionKind, SourceObject};
-pub use permission::{Columns, DeletePermission, InsertPermission, Permission, SelectPermission, UpdatePermission};
+pub use permission::{
+    Columns, DeletePermission, InputValidation, InsertPermission, Permission, SelectPermission, UpdatePermission,
+    ValidationWebhook,
+};
 pub use table::{
     ComputedField, ComputedFieldDefinition, ForeignKeyOn, Relationship, TableConfiguration, TableEntry, TableName,
     Using,

@@ -1,5 +1,6 @@
 //! What a role may do with a table.
 
+use crate::trigger::Header;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -66,6 +67,8 @@ pub struct InsertPermission {
     pub set: Map<String, Value>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub backend_only: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validate_input: Option<InputValidation>,
     #[serde(flatten)]
     pub rest: Map<String, Value>,
 }
@@ -82,6 +85,8 @@ pub struct UpdatePermission {
     pub set: Map<String, Value>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub backend_only: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validate_input: Option<InputValidation>,
     #[serde(flatten)]
     pub rest: Map<String, Value>,
 }
@@ -92,6 +97,31 @@ pub struct DeletePermission {
     pub filter: Value,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub backend_only: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validate_input: Option<InputValidation>,
+    #[serde(flatten)]
+    pub rest: Map<String, Value>,
+}
+
+/// A webhook that may refuse what is to be written, before it is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct InputValidation {
+    /// `http`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    pub definition: ValidationWebhook,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ValidationWebhook {
+    pub url: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub headers: Vec<Header>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub forward_client_headers: bool,
+    /// Seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<u32>,
     #[serde(flatten)]
     pub rest: Map<String, Value>,
 }

@@ -4,7 +4,7 @@ use crate::{
     address::{environment_header, resolve, variable},
     transform::{Mistake, RequestTransform, ResponseTransform},
 };
-use metadata::{ActionDefinition, CronTrigger, EventTrigger, Header, RetryConf, ScheduleRetryConf};
+use metadata::{ActionDefinition, CronTrigger, EventTrigger, Header, RetryConf, ScheduleRetryConf, ValidationWebhook};
 use serde_json::Value;
 use std::{collections::BTreeMap, time::Duration};
 
@@ -28,6 +28,18 @@ pub struct Retry {
 
 fn seconds(number: u32) -> Duration {
     Duration::from_secs(u64::from(number))
+}
+
+impl Retry {
+    /// One call, which has so many seconds.
+    fn none(timeout: u32) -> Self {
+        Retry {
+            most: 0,
+            interval: Duration::ZERO,
+            timeout: seconds(timeout),
+            tolerance: None,
+        }
+    }
 }
 
 impl From<&RetryConf> for Retry {
@@ -54,6 +66,7 @@ impl From<&ScheduleRetryConf> for Retry {
 
 /// Seconds.
 const ACTION_TIMEOUT: u32 = 30;
+const VALIDATION_TIMEOUT: u32 = 10;
 
 type Environment = BTreeMap<String, String>;
 
@@ -88,12 +101,7 @@ impl Hook {
     /// # Errors
     /// As [`Hook::of_event`].
     pub fn of_action(definition: &ActionDefinition, environment: &Environment) -> Result<Self, String> {
-        let retry = Retry {
-            most: 0,
-            interval: Duration::ZERO,
-            timeout: seconds(definition.timeout.unwrap_or(ACTION_TIMEOUT)),
-            tolerance: None,
-        };
+        let retry = Retry::none(definition.timeout.unwrap_or(ACTION_TIMEOUT));
         Self::new(
             resolve(&definition.handler, environment)?,
             &definition.headers,
@@ -104,6 +112,16 @@ impl Hook {
             definition.request_transform.as_ref(),
             definition.response_transform.as_ref(),
         )
+    }
+
+    /// What judges a mutation's input.
+    ///
+    /// # Errors
+    /// As [`Hook::of_event`].
+    pub fn of_validation(definition: &ValidationWebhook, environment: &Environment) -> Result<Self, String> {
+        let retry = Retry::none(definition.timeout.unwrap_or(VALIDATION_TIMEOUT));
+        let url = resolve(&definition.url, environment)?;
+        Self::new(url, &definition.headers, retry, environment)
     }
 
     /// A one-off event's, as its row holds it.

@@ -5,6 +5,7 @@ mod apis;
 mod events;
 mod schedule;
 mod transforms;
+mod validation;
 
 use aws_lc_rs::hmac;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};

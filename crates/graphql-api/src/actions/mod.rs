@@ -3,6 +3,7 @@
 
 mod handler;
 mod later;
+mod validation;
 
 pub use handler::hooks;
 pub use later::{ACTION_TABLES, prepare};

@@ -1,7 +1,7 @@
 //! What one role may do with one table, its columns as positions.
 
 use super::{Column, Context, Inconsistency, Model, Returns};
-use metadata::{Columns, TableEntry};
+use metadata::{Columns, InputValidation, TableEntry};
 use serde_json::{Map, Value, json};
 
 /// What one role may do with one table.
@@ -40,6 +40,7 @@ pub struct Insert {
     pub check: Value,
     pub set: Map<String, Value>,
     pub backend_only: bool,
+    pub validate: Option<InputValidation>,
 }
 
 #[derive(Debug, Default, Clone, PartialEq)]
@@ -49,12 +50,14 @@ pub struct Update {
     pub check: Option<Value>,
     pub set: Map<String, Value>,
     pub backend_only: bool,
+    pub validate: Option<InputValidation>,
 }
 
 #[derive(Debug, Default, Clone, PartialEq)]
 pub struct Delete {
     pub filter: Value,
     pub backend_only: bool,
+    pub validate: Option<InputValidation>,
 }
 
 fn everything() -> Value {
@@ -86,7 +89,7 @@ impl Permissions {
             }),
             delete: Some(Delete {
                 filter,
-                backend_only: false,
+                ..Delete::default()
             }),
         }
     }
@@ -232,6 +235,7 @@ pub(super) fn resolve(
                     check: given.check.clone(),
                     set: given.set.clone(),
                     backend_only: given.backend_only,
+                    validate: given.validate_input.clone(),
                 };
                 held(model, own, &one.role).insert = Some(made);
             }
@@ -253,6 +257,7 @@ pub(super) fn resolve(
                     check,
                     set: given.set.clone(),
                     backend_only: given.backend_only,
+                    validate: given.validate_input.clone(),
                 };
                 held(model, own, &one.role).update = Some(made);
             }
@@ -266,6 +271,7 @@ pub(super) fn resolve(
                 let made = Delete {
                     filter: given.filter.clone(),
                     backend_only: given.backend_only,
+                    validate: given.validate_input.clone(),
                 };
                 held(model, own, &one.role).delete = Some(made);
             }

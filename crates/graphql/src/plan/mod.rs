@@ -13,9 +13,11 @@ mod order;
 mod relay;
 mod select;
 mod stream;
+mod validation;
 mod value;
 
 pub use action::{Answer, Call, Part, Shape, Way};
+pub use validation::Validation;
 
 use crate::Session;
 use crate::errors::{GraphqlError, Path};
@@ -71,6 +73,8 @@ pub struct Plan {
     pub kind: OperationKind,
     pub statements: Vec<Statement>,
     pub calls: Vec<Call>,
+    /// What webhooks judge before a mutation's statements.
+    pub validations: Vec<Validation>,
     /// A streaming subscription: which parameters are its position. The second column of its statement is the next
     /// position, a JSON list of texts, or null where there are no new rows.
     pub stream: Option<Vec<usize>>,
@@ -94,6 +98,7 @@ pub fn plan(
         kind,
         statements: Vec::new(),
         calls: Vec::new(),
+        validations: Vec::new(),
         stream: None,
         reads: Vec::new(),
     };
@@ -104,6 +109,7 @@ pub fn plan(
         kind,
         statements: planner.statements,
         calls: planner.calls,
+        validations: planner.validations,
         stream: planner.stream,
         roots,
     })
@@ -116,6 +122,7 @@ struct Planner<'a> {
     kind: OperationKind,
     statements: Vec<Statement>,
     calls: Vec<Call>,
+    validations: Vec<Validation>,
     stream: Option<Vec<usize>>,
     /// A query's statements in the making, one per source.
     reads: Vec<Read<'a>>,
@@ -166,6 +173,7 @@ impl<'a> Planner<'a> {
         };
         let source = self.model.tables[table].source;
         if self.kind == OperationKind::Mutation {
+            self.validations(root, one);
             let mut writer = self.writer(source);
             return writer.mutation(root, one, path, &mut self.statements);
         }

@@ -7,8 +7,9 @@ mod read;
 mod tables;
 mod write;
 
-use crate::{answer, draft::Draft, refusal::Refusal};
+use crate::{actions::Asking, answer, draft::Draft, refusal::Refusal};
 use graphql::{Request, Session};
+use http::HeaderMap;
 use serde_json::{Map, Value};
 use tables::Tables;
 pub use tables::plain;
@@ -59,6 +60,14 @@ async fn ask(draft: &mut Draft<'_>, session: &Session, source: &str, said: Said)
     };
     let schema = draft.plain_schema();
     let plan = schema.plan(&request, session).map_err(shown)?;
+    let asking = Asking {
+        session,
+        headers: &HeaderMap::new(),
+        query: &request.query,
+    };
+    for validation in &plan.validations {
+        draft.engine.validate(validation, asking).await.map_err(shown)?;
+    }
     let client = draft.transaction(source).await?;
     let text = answer::run_in(&**client, &plan).await.map_err(shown)?;
     let mut data: Value =
