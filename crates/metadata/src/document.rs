@@ -3,6 +3,7 @@
 
 use crate::{
     action::{Action, CustomTypes},
+    native::{LogicalModel, NativeQuery},
     table::{TableEntry, TableName},
     trigger::CronTrigger,
 };
@@ -66,9 +67,9 @@ pub struct Source {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub functions: Vec<FunctionEntry>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub native_queries: Vec<Value>,
+    pub native_queries: Vec<NativeQuery>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub logical_models: Vec<Value>,
+    pub logical_models: Vec<LogicalModel>,
     #[serde(default)]
     pub configuration: Value,
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -6,6 +6,7 @@ pub mod commands;
 pub mod directory;
 mod document;
 mod limits;
+mod native;
 mod object;
 mod permission;
 pub mod rename;
@@ -22,6 +23,7 @@ pub use document::{
     RootFields, SchemaIntrospection, Source,
 };
 pub use limits::{ApiLimits, Limit, Rate, UniqueParams};
+pub use native::{LogicalField, LogicalModel, NativeQuery};
 pub use object::{ObjectId, PermissionKind, SourceObject};
 pub use permission::{
     Columns, DeletePermission, InputValidation, InsertPermission, Permission, SelectPermission, UpdatePermission,

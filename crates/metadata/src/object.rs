@@ -130,8 +130,8 @@ impl crate::Source {
         match object {
             SourceObject::Table(table) => self.tables.retain(|entry| entry.table != *table),
             SourceObject::Function(function) => self.functions.retain(|entry| entry.function != *function),
-            SourceObject::NativeQuery(name) => self.native_queries.retain(|query| query["root_field_name"] != **name),
-            SourceObject::LogicalModel(name) => self.logical_models.retain(|model| !named(model, name)),
+            SourceObject::NativeQuery(name) => self.native_queries.retain(|query| query.root_field_name != *name),
+            SourceObject::LogicalModel(name) => self.logical_models.retain(|model| model.name != *name),
             SourceObject::FunctionPermission { function, role } => {
                 for entry in self.functions.iter_mut().filter(|entry| entry.function == *function) {
                     entry.permissions.retain(|permission| permission.role != *role);

@@ -3,6 +3,7 @@
 mod actions;
 mod apis;
 mod events;
+mod native;
 mod schedule;
 mod transforms;
 mod validation;
@@ -437,13 +438,13 @@ async fn what_is_not_supported_is_refused_by_name() {
     let refused = engine.admin().post("/v1/metadata", &remote).await.expect(400).json();
     assert_eq!(refused["code"], "not-supported", "{refused}");
     let source = json!({"name": "default", "kind": "postgres", "tables": [], "configuration": {},
-        "native_queries": [{"root_field_name": "x"}]});
+        "native_queries": [{"root_field_name": "x", "code": "", "returns": "y", "array_relationships": [{"name": "z"}]}]});
     let document = json!({"type": "replace_metadata", "args": {"version": 3, "sources": [source]}});
     let refused = engine.admin().post("/v1/metadata", &document).await.expect(400).json();
     assert!(
         refused["error"]
             .as_str()
-            .is_some_and(|text| text.contains("'native_queries'")),
+            .is_some_and(|text| text.contains("'relationships of native queries'")),
         "{refused}"
     );
 }

@@ -8,6 +8,12 @@ pub async fn apply(draft: &mut Draft<'_>, name: &str, args: &Value) -> Option<Re
     let source = args["source"].as_str().unwrap_or("default").to_owned();
     Some(match metadata::commands::bare(name) {
         "get_source_tables" | "get_source_trackables" => Ok(tables(draft, &source)),
+        "get_native_query" => Ok(json!(
+            draft.metadata.source(&source).map(|source| &source.native_queries)
+        )),
+        "get_logical_model" => Ok(json!(
+            draft.metadata.source(&source).map(|source| &source.logical_models)
+        )),
         "list_sources" => Ok(sources(draft)),
         "get_viewdef" => view(draft, &source, args).await,
         _ => return None,

@@ -1,6 +1,6 @@
 //! Commands that change the document: done where the engine finds nothing newly wrong, else undone with the reason.
 
-use super::success;
+use super::{native, success};
 use crate::{dependents, draft::Draft, refusal::Refusal, state::told};
 use graphql::Inconsistency;
 use metadata::{
@@ -22,7 +22,10 @@ pub async fn apply(draft: &mut Draft<'_>, name: &str, args: &Value) -> Option<Re
             return Some(Err(refusal.into()));
         }
     };
-    let judged = settle(draft, &change).await;
+    let judged = match settle(draft, &change).await {
+        Ok(()) if commands::bare(name) == "track_native_query" => native::check(draft, args).await,
+        judged => judged,
+    };
     if judged.is_err() {
         draft.metadata = before;
         if let Err(refusal) = draft.rebuild().await {

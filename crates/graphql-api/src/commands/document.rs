@@ -179,12 +179,16 @@ fn event_triggers(metadata: &Metadata) -> impl Iterator<Item = &str> {
 
 /// What we would have to act on and cannot.
 fn unsupported(metadata: &Metadata) -> Option<&'static str> {
-    if metadata
-        .sources
-        .iter()
-        .any(|source| !source.native_queries.is_empty() || !source.logical_models.is_empty())
-    {
-        return Some("native_queries");
+    let mut queries = metadata.sources.iter().flat_map(|source| &source.native_queries);
+    let related = |key: &str, query: &metadata::NativeQuery| {
+        query
+            .rest
+            .get(key)
+            .and_then(Value::as_array)
+            .is_some_and(|list| !list.is_empty())
+    };
+    if queries.any(|query| related("object_relationships", query) || related("array_relationships", query)) {
+        return Some("relationships of native queries");
     }
     let mut tables = metadata.sources.iter().flat_map(|source| &source.tables);
     if tables.clone().any(|table| !table.remote_relationships.is_empty()) {

@@ -5,6 +5,7 @@ mod change;
 mod crud;
 mod document;
 mod events;
+mod native;
 mod run_sql;
 mod transform;
 
@@ -152,7 +153,7 @@ async fn bulk(
 
 /// What other kinds of things Hasura's metadata holds is refused by name, never ignored.
 fn unknown(name: &str) -> Refusal {
-    let families = ["remote_schema", "native_query", "logical_model"];
+    let families = ["remote_schema", "remote_relationship"];
     let message = match families.iter().find(|family| name.contains(**family)) {
         Some(family) => format!(
             "'{name}' is not supported: this server has no {} yet",

@@ -29,7 +29,7 @@ impl Model {
     fn conflict_in(&self, root: &str, kinds: &[(&str, &[&str])]) -> Option<String> {
         let mut order = Vec::new();
         let mut found: HashMap<(Option<&str>, String), Vec<String>> = HashMap::new();
-        for table in &self.tables {
+        for table in self.tables.iter().filter(|table| !table.logical) {
             let source = &self.sources[table.source];
             for (kind, parts) in kinds.iter().filter(|(kind, _)| has(table, kind)) {
                 let parts: Vec<&str> = parts

@@ -7,6 +7,7 @@ mod conflict;
 mod enumeration;
 mod function;
 mod names;
+mod native;
 mod permission;
 mod relationship;
 mod table;
@@ -16,6 +17,7 @@ pub use action::{Action, Custom, Described, Joined, Output, as_number, is_numeri
 pub use computed::{Computed, Returns, Slot};
 pub use function::{Argument, Function};
 pub use names::{Naming, is_graphql_name};
+pub use native::{Native, Piece};
 pub use permission::{Cell, Permissions, Select, Update};
 pub use relationship::Relationship;
 pub use table::{Column, Table, scalar_of};
@@ -30,6 +32,7 @@ pub struct Model {
     pub sources: Vec<Source>,
     pub tables: Vec<Table>,
     pub functions: Vec<Function>,
+    pub natives: Vec<Native>,
     pub actions: Vec<Action>,
     pub custom: Custom,
     /// The roles an inherited role is made of.
@@ -126,6 +129,7 @@ impl Model {
         for entry in &source.functions {
             function::resolve(&context, entry, self, options, wrong);
         }
+        native::resolve(&context, source, self, wrong);
     }
 
     /// All roles that metadata speaks of.

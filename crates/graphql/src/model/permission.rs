@@ -291,6 +291,18 @@ fn holding(columns: &[Column], held: &Columns, preset: &Map<String, Value>) -> V
     mine.map(|column| column.at).collect()
 }
 
+/// A logical model's.
+pub(super) fn reading(
+    model: &mut Model,
+    own: usize,
+    role: &str,
+    given: &metadata::SelectPermission,
+) -> Result<(), String> {
+    let made = select(model, own, given)?;
+    held(model, own, role).select = Some(made);
+    Ok(())
+}
+
 fn select(model: &Model, own: usize, given: &metadata::SelectPermission) -> Result<Select, String> {
     let table = &model.tables[own];
     listed(model, own, &given.columns)?;

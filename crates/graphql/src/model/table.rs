@@ -34,6 +34,8 @@ pub struct Table {
     pub permissions: HashMap<String, Permissions>,
     /// Its rows, where it is an enumeration: name in GraphQL, value, comment.
     pub values: Option<Vec<EnumValue>>,
+    /// Its rows come from native queries only.
+    pub logical: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -63,6 +65,37 @@ pub struct Column {
 }
 
 impl Table {
+    /// A logical model.
+    pub fn logical(
+        source: usize,
+        name: &str,
+        base_type: String,
+        comment: Option<String>,
+        columns: Vec<Column>,
+    ) -> Self {
+        Table {
+            source,
+            schema: String::new(),
+            name: name.to_owned(),
+            field: name.to_owned(),
+            base_type,
+            comment,
+            insertable: false,
+            updatable: false,
+            deletable: false,
+            custom_roots: HashMap::new(),
+            whole_row: Vec::new(),
+            relationships: IndexMap::new(),
+            computed: IndexMap::new(),
+            primary_key: Vec::new(),
+            constraints: Vec::new(),
+            permissions: HashMap::new(),
+            values: None,
+            logical: true,
+            columns,
+        }
+    }
+
     pub fn key_columns(&self) -> impl Iterator<Item = &Column> {
         self.primary_key.iter().map(|at| &self.columns[*at])
     }
@@ -218,6 +251,7 @@ pub(super) fn table(entry: &TableEntry, facts: &catalog::Table, source: usize, n
         computed: IndexMap::new(),
         permissions: HashMap::new(),
         values: None,
+        logical: false,
         whole_row: facts.columns.iter().map(|column| column.name.clone()).collect(),
         columns,
     }

@@ -2,7 +2,7 @@
 
 use super::{Sql, Writer, column};
 use crate::errors::GraphqlError;
-use crate::model::{Column, Computed, Function, Slot};
+use crate::model::{Column, Computed, Function, Native, Piece, Slot};
 use crate::sql::quote::quote_ident;
 use serde_json::{Map, Value};
 
@@ -17,6 +17,24 @@ impl Writer<'_> {
     pub fn call(&mut self, function: &Function, args: &Map<String, Value>) -> Sql {
         let name = format!("{}.{}", quote_ident(&function.schema), quote_ident(&function.name));
         self.function_call(&name, &function.arguments, None, args.get("args"))
+    }
+
+    /// A native query's SQL, its arguments as parameters.
+    pub fn native(&mut self, native: &Native, args: &Map<String, Value>) -> String {
+        let given = args.get("args");
+        let mut sql = String::from("(");
+        for piece in &native.code {
+            match piece {
+                Piece::Sql(text) => sql.push_str(text),
+                Piece::Argument(name) => {
+                    let value = given.and_then(|given| given.get(name)).unwrap_or(&Value::Null);
+                    sql.push_str(&self.value(value, &native.arguments[name]));
+                }
+            }
+        }
+        // A comment at its end must not take the parenthesis with it.
+        sql.push_str("\n)");
+        sql
     }
 
     /// The row as its table's type, wherever it comes from.

@@ -284,6 +284,10 @@ impl<'a> Writer<'a> {
                     (_, false) => self.single(&rows, one, path),
                 }
             }
+            Verb::Native(at) => {
+                let code = self.native(&self.model.natives[at], &one.args);
+                self.list(&Rows::from(root.table, code), &one.args, &one.selection, path)
+            }
             Verb::Connection => self.connection(&Rows::of(root.table), one, path),
             Verb::CallConnection(at) => {
                 let call = self.call(&self.model.functions[at], &one.args)?;

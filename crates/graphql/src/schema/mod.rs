@@ -6,6 +6,7 @@ mod function;
 mod inputs;
 mod insert;
 mod mutation;
+mod native;
 mod relay;
 mod role;
 mod select;

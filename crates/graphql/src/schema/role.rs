@@ -2,7 +2,7 @@
 
 use super::relay::{self, Node};
 use super::types::{FieldDefinition, InputDefinition, Kind, TypeDefinition, named, required};
-use super::{action, function, inputs, mutation, select, stream};
+use super::{action, function, inputs, mutation, native, select, stream};
 use crate::model::{Cell, Inconsistency, Model, Naming, Permissions, Table};
 use indexmap::IndexMap;
 use std::collections::{BTreeMap, HashMap};
@@ -23,6 +23,8 @@ pub enum Verb {
     /// Of the function at this position.
     Call(usize),
     CallAggregate(usize),
+    /// Of the native query at this position.
+    Native(usize),
     /// Relay's, of a table and of a function.
     Connection,
     CallConnection(usize),
@@ -91,7 +93,7 @@ impl RoleSchema {
             if builder.may_select(at) {
                 inputs::add(&mut builder, at, table);
                 select::add(&mut builder, at, table);
-                if !relay {
+                if !relay && !table.logical {
                     stream::add(&mut builder, at, table);
                 }
             }
@@ -101,6 +103,7 @@ impl RoleSchema {
             function::add(&mut builder, at);
         }
         if !relay {
+            (0..model.natives.len()).for_each(|at| native::add(&mut builder, at));
             (0..model.actions.len()).for_each(|at| action::add(&mut builder, at));
         }
         crate::introspect::add_types(&mut builder);

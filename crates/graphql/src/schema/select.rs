@@ -14,6 +14,9 @@ pub fn add(builder: &mut Builder<'_>, at: usize, table: &Table) {
     if !row(builder, at, table) {
         return;
     }
+    if table.logical {
+        return;
+    }
     let naming = builder.naming(at);
     let about = format!("fetch data from the table: \"{}\"", table.name);
     if builder.relay {

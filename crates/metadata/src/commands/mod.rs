@@ -8,6 +8,7 @@ mod computed_field;
 mod cron_trigger;
 mod event_trigger;
 mod function;
+mod native;
 mod permission;
 mod relationship;
 mod rest_endpoint;
@@ -86,6 +87,7 @@ pub fn apply(metadata: &mut Metadata, name: &str, args: &Value) -> Option<Done> 
         event_trigger::apply,
         cron_trigger::apply,
         action::apply,
+        native::apply,
     ];
     let bare = bare(name);
     families.into_iter().find_map(|family| family(metadata, bare, args))
