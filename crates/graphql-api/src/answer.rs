@@ -4,9 +4,10 @@
 use crate::{
     actions::{Asking, Done},
     engine::Engine,
-    limits::{time_limit, too_long},
+    limits::time_limit,
     session,
     state::State,
+    time_limit::{TimeLimit, within},
 };
 use axum::response::{IntoResponse, Response};
 use foundation::Error;
@@ -14,16 +15,26 @@ use futures_util::future::try_join_all;
 use graphql::{GraphqlError, Kind, Plan, PostgresFailure, Request, Session, Source, Statement};
 use http::{HeaderMap, HeaderValue, header};
 use postgres_chassis::{Client, Pool, translate};
-use std::{future::Future, time::Duration};
-use tokio::time::{Instant, timeout_at};
 use tokio_postgres::{
-    CancelToken, GenericClient, Row,
+    GenericClient, Row,
     types::{ToSql, Type},
 };
 
 impl Engine {
-    /// The text of `data`.
+    /// # Errors
+    /// With what is for administrators only where the caller is one.
     pub async fn answer(
+        &self,
+        request: &Request,
+        session: &Session,
+        headers: &HeaderMap,
+        writes: bool,
+    ) -> Result<Answered, GraphqlError> {
+        let answer = self.answer_in_full(request, session, headers, writes).await;
+        answer.map_err(|error| shown_to(&session.role, error))
+    }
+
+    async fn answer_in_full(
         &self,
         request: &Request,
         session: &Session,
@@ -78,6 +89,17 @@ impl Engine {
     }
 }
 
+/// What the database or a webhook said in full is for administrators.
+pub fn shown_to(role: &str, error: GraphqlError) -> GraphqlError {
+    match role {
+        "admin" => error,
+        _ => GraphqlError {
+            internal: None,
+            ..error
+        },
+    }
+}
+
 /// An operation's answer.
 #[derive(Debug, Default)]
 pub struct Answered {
@@ -103,54 +125,6 @@ fn answered(plan: &Plan, cells: &Cells, called: Vec<Done>) -> Answered {
         data: spliced(plan, &|statement, column| shown(cells, statement, column), &texts),
         cookies: called.iter().flat_map(|done| done.cookies.clone()).collect(),
     }
-}
-
-#[derive(Clone, Copy)]
-pub struct TimeLimit {
-    most: Duration,
-    until: Instant,
-}
-
-impl TimeLimit {
-    fn from_now(most: Duration) -> Self {
-        TimeLimit {
-            most,
-            until: Instant::now() + most,
-        }
-    }
-
-    /// On one connection.
-    fn of<'p>(self, pool: &'p Pool, client: &Client) -> Bound<'p> {
-        Bound {
-            limit: self,
-            pool,
-            token: client.cancel_token(),
-        }
-    }
-}
-
-/// What ends the statement of a connection that takes too long.
-struct Bound<'p> {
-    limit: TimeLimit,
-    pool: &'p Pool,
-    token: CancelToken,
-}
-
-async fn within<T>(
-    bound: Option<&Bound<'_>>,
-    work: impl Future<Output = Result<T, GraphqlError>>,
-) -> Result<T, GraphqlError> {
-    let Some(bound) = bound else { return work.await };
-    let mut work = std::pin::pin!(work);
-    if let Ok(done) = timeout_at(bound.limit.until, &mut work).await {
-        return done;
-    }
-    if let Err(error) = bound.pool.cancel(&bound.token).await {
-        tracing::warn!(cause = %error.chain(), "a statement over its time limit could not be ended");
-    }
-    // The connection is free for others when the statement has ended.
-    let _ended = work.await;
-    Err(too_long(bound.limit.most))
 }
 
 async fn run(state: &State, plan: &Plan, session: &Session, limit: Option<TimeLimit>) -> Result<Cells, GraphqlError> {

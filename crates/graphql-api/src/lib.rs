@@ -22,6 +22,7 @@ mod session;
 mod sources;
 mod split;
 mod state;
+mod time_limit;
 mod triggers;
 mod websocket;
 

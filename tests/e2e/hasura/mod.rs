@@ -5,6 +5,7 @@ mod apis;
 mod events;
 mod native;
 mod schedule;
+mod sse;
 mod transforms;
 mod validation;
 

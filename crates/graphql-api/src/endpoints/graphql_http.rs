@@ -1,6 +1,7 @@
 //! GraphQL over HTTP: `/v1/graphql`, where the answer is 200 whether it holds data or errors, and its first version
 //! `/v1alpha1/graphql`, where errors have their status.
 
+use super::events;
 use crate::{
     answer::Answered,
     auth::Authenticated,
@@ -16,8 +17,8 @@ use axum::{
     },
     response::{IntoResponse, Response},
 };
-use graphql::{GraphqlError, Request};
-use http::{HeaderMap, StatusCode, header};
+use graphql::Request;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::sync::Arc;
@@ -32,18 +33,21 @@ pub struct Asked {
 }
 
 pub async fn posted(State(engine): State<Arc<Engine>>, headers: HeaderMap, body: Bytes) -> Response {
-    told(of_body(&engine, &headers, &body, false).await)
+    match Form::of(&headers) {
+        Form::Events => events::posted(engine, headers, &body).await,
+        form => told(of_body(&engine, &headers, &body, false).await, form),
+    }
 }
 
 pub async fn posted_first_version(State(engine): State<Arc<Engine>>, headers: HeaderMap, body: Bytes) -> Response {
     match of_body(&engine, &headers, &body, false).await {
-        Ok(answer) => told(Ok(answer)),
+        Ok(answer) => told(Ok(answer), Form::Json),
         Err(refusal) => written(refusal.status, refusal.error.response().to_string()),
     }
 }
 
 pub async fn posted_relay(State(engine): State<Arc<Engine>>, headers: HeaderMap, body: Bytes) -> Response {
-    told(of_body(&engine, &headers, &body, true).await)
+    told(of_body(&engine, &headers, &body, true).await, Form::of(&headers))
 }
 
 /// A WebSocket's beginning, or a query in the URL.
@@ -77,11 +81,44 @@ async fn asked(State(engine): State<Arc<Engine>>, Query(mut asked): Query<Asked>
     if let Some(Value::String(text)) = &asked.variables {
         asked.variables = serde_json::from_str(text).ok();
     }
+    let form = Form::of(&headers);
+    if form == Form::Events {
+        return events::asked(engine, headers, asked).await;
+    }
     let answer = async {
         let caller = engine.auth.session(&headers, None).await?;
         of_one(&engine, &headers, &caller, asked, READING).await
     };
-    told(answer.await)
+    told(answer.await, form)
+}
+
+/// How the caller wants to be answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// As Hasura: 200 whatever it says.
+    Json,
+    /// `application/graphql-response+json`: the status says whether the request was one.
+    Response,
+    /// `text/event-stream`.
+    Events,
+}
+
+impl Form {
+    /// The first of ours that is accepted.
+    pub fn of(headers: &HeaderMap) -> Self {
+        let accepted = headers
+            .get_all(header::ACCEPT)
+            .iter()
+            .filter_map(|value| value.to_str().ok());
+        let mut kinds = accepted.flat_map(|value| value.split(','));
+        let form = kinds.find_map(|kind| match kind.split(';').next().unwrap_or_default().trim() {
+            "application/graphql-response+json" => Some(Form::Response),
+            "text/event-stream" => Some(Form::Events),
+            "application/json" | "*/*" | "application/*" => Some(Form::Json),
+            _ => None,
+        });
+        form.unwrap_or(Form::Json)
+    }
 }
 
 /// One request, or a list of them, answered in order.
@@ -131,6 +168,19 @@ async fn of_one(
     asked: Asked,
     way: Use,
 ) -> Result<Answered, Refusal> {
+    let request = request_of(asked, way.relay)?;
+    engine.admit(&request, &caller.session, headers)?;
+    let answer = engine.answer(&request, &caller.session, headers, way.writes).await;
+    let answer = answer?;
+    Ok(Answered {
+        data: format!("{{\"data\":{}}}", answer.data),
+        cookies: answer.cookies,
+    })
+}
+
+/// # Errors
+/// It is no request.
+pub fn request_of(asked: Asked, relay: bool) -> Result<Request, Refusal> {
     if asked
         .extensions
         .as_ref()
@@ -153,35 +203,35 @@ async fn of_one(
             ));
         }
     };
-    let request = Request {
+    Ok(Request {
         query,
         operation_name: asked.operation_name,
         variables,
-        relay: way.relay,
-    };
-    engine.admit(&request, &caller.session, headers)?;
-    let answer = engine.answer(&request, &caller.session, headers, way.writes).await;
-    let answer = answer.map_err(|error| match caller.session.role.as_str() {
-        "admin" => error,
-        // What the database said in full is for administrators.
-        _ => GraphqlError {
-            internal: None,
-            ..error
-        },
-    })?;
-    Ok(Answered {
-        data: format!("{{\"data\":{}}}", answer.data),
-        cookies: answer.cookies,
+        relay,
     })
 }
 
-/// 200, whether it holds data or errors.
-fn told(answer: Result<Answered, Refusal>) -> Response {
-    let answer = answer.unwrap_or_else(|refusal| Answered {
-        data: refusal.error.response().to_string(),
-        cookies: Vec::new(),
-    });
-    answer.into_response()
+fn told(answer: Result<Answered, Refusal>, form: Form) -> Response {
+    let (status, answer) = match answer {
+        Ok(answer) => (StatusCode::OK, answer),
+        Err(refusal) => (
+            match form {
+                Form::Response => refusal.status,
+                _ => StatusCode::OK,
+            },
+            Answered {
+                data: refusal.error.response().to_string(),
+                cookies: Vec::new(),
+            },
+        ),
+    };
+    let mut response = answer.into_response();
+    *response.status_mut() = status;
+    if form == Form::Response {
+        let kind = HeaderValue::from_static("application/graphql-response+json; charset=utf-8");
+        response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    }
+    response
 }
 
 fn written(status: StatusCode, text: String) -> Response {

@@ -1,6 +1,7 @@
 //! Hasura's paths.
 
 mod config;
+mod events;
 mod explain;
 mod graphql_http;
 mod openapi;

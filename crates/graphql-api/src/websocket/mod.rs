@@ -3,7 +3,7 @@
 
 mod protocol;
 
-use crate::{auth::Authenticated, engine::Engine, live::Event, refusal::Refusal};
+use crate::{answer::shown_to, auth::Authenticated, engine::Engine, live::Event, refusal::Refusal};
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
 use axum::response::Response;
 use futures_util::{
@@ -13,7 +13,8 @@ use futures_util::{
 };
 use graphql::{Kind, Request};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
-use protocol::{Closing, Frame, Incoming, Protocol};
+pub use protocol::Frame;
+use protocol::{Closing, Incoming, Protocol};
 use serde_json::{Map, Value};
 use std::{collections::HashMap, sync::Arc, time::Duration};
 use time::OffsetDateTime;
@@ -271,7 +272,7 @@ fn request(payload: &Value) -> Result<Request, Refusal> {
 }
 
 /// All frames of one operation, the last of which ends it.
-fn operation(
+pub fn operation(
     engine: Arc<Engine>,
     caller: Authenticated,
     handshake: HeaderMap,
@@ -290,7 +291,8 @@ fn operation(
         let kind = engine.kind(&request, &session);
         match kind {
             Ok(Kind::Subscription) if engine.asks_for_result(&request, &session) => {
-                framed(id, engine.follow_result(request, session, handshake))
+                let role = session.role.clone();
+                framed(id, role, engine.follow_result(request, session, handshake))
             }
             Ok(Kind::Subscription) => subscription(engine, id, request, session),
             Ok(_) => match engine.answer(&request, &session, &handshake, true).await {
@@ -312,24 +314,25 @@ fn subscription(
     request: Request,
     session: graphql::Session,
 ) -> BoxStream<'static, Frame> {
+    let role = session.role.clone();
     let subscription = engine.live.subscribe(request, session);
     let events = stream::unfold(subscription, |mut subscription| async move {
         let event = subscription.next().await?;
         Some((event, subscription))
     });
-    framed(id, events.boxed())
+    framed(id, role, events.boxed())
 }
 
 /// A failure is the last frame; what ends otherwise is complete.
-fn framed(id: String, events: BoxStream<'static, Event>) -> BoxStream<'static, Frame> {
-    stream::unfold(Some((events, id)), |state| async move {
-        let (mut events, id) = state?;
+fn framed(id: String, role: String, events: BoxStream<'static, Event>) -> BoxStream<'static, Frame> {
+    stream::unfold(Some((events, id, role)), |state| async move {
+        let (mut events, id, role) = state?;
         match events.next().await {
             Some(Event::Data(data)) => {
                 let next = Frame::Next(id.clone(), format!("{{\"data\":{data}}}"));
-                Some((stream::iter(vec![next]), Some((events, id))))
+                Some((stream::iter(vec![next]), Some((events, id, role))))
             }
-            Some(Event::Failed(error)) => Some((stream::iter(Frame::failed(&id, &error)), None)),
+            Some(Event::Failed(error)) => Some((stream::iter(Frame::failed(&id, &shown_to(&role, error))), None)),
             None => Some((stream::iter(vec![Frame::Complete(id)]), None)),
         }
     })
