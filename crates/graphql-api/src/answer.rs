@@ -133,8 +133,7 @@ async fn run(state: &State, plan: &Plan, session: &Session, limit: Option<TimeLi
         change(state, plan, session, limit, &mut cells).await?;
     } else {
         for statement in &plan.statements {
-            let pool = pool(state, &statement.source)?;
-            let client = pool.client().await.map_err(|error| unavailable(&error))?;
+            let (pool, client) = reader(state, &statement.source).await?;
             let bound = limit.map(|limit| limit.of(pool, &client));
             // A pooler between us and the database may not keep them apart.
             cells.push(match state.prepares(&statement.source) {
@@ -232,6 +231,24 @@ pub fn pool<'s>(state: &'s State, source: &str) -> Result<&'s Pool, GraphqlError
             format!("there is no database of the source \"{source}\""),
         )
     })
+}
+
+/// A connection for a query: of a copy that can be reached, else of the database itself.
+async fn reader<'s>(state: &'s State, source: &str) -> Result<(&'s Pool, Client), GraphqlError> {
+    if let Some(connected) = state.sources.get(source) {
+        for replica in connected.replicas.in_turn() {
+            match replica.pool.client().await {
+                Ok(client) => return Ok((&replica.pool, client)),
+                Err(error) => {
+                    replica.rest();
+                    tracing::warn!(source, cause = %error.chain(), "a read replica cannot be reached");
+                }
+            }
+        }
+    }
+    let pool = pool(state, source)?;
+    let client = pool.client().await.map_err(|error| unavailable(&error))?;
+    Ok((pool, client))
 }
 
 async fn read(client: &impl GenericClient, statement: &Statement) -> Result<Vec<Option<String>>, GraphqlError> {

@@ -5,7 +5,14 @@ use foundation::{Error, Kind, Result};
 use metadata::Source;
 use postgres_chassis::{DatabaseUrl, Pool, PoolSize};
 use serde_json::Value;
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 /// A source that is connected.
 #[derive(Clone)]
@@ -13,23 +20,80 @@ pub struct Connected {
     /// What it was opened with; another configuration is another pool.
     pub configuration: Value,
     pub pool: Pool,
+    pub replicas: Replicas,
+}
+
+/// Copies of the database that answer queries, in turn.
+#[derive(Clone, Default)]
+pub struct Replicas(Arc<(Vec<Replica>, AtomicUsize)>);
+
+pub struct Replica {
+    pub pool: Pool,
+    /// Not asked before then: it could not be reached.
+    rests_until: Mutex<Option<Instant>>,
+}
+
+/// A copy that cannot be reached is left alone so long.
+const REST: Duration = Duration::from_secs(10);
+
+impl Replica {
+    fn is_up(&self) -> bool {
+        let until = *self.rests_until.lock().unwrap_or_else(PoisonError::into_inner);
+        until.is_none_or(|until| until <= Instant::now())
+    }
+
+    /// It could not be reached.
+    pub fn rest(&self) {
+        *self.rests_until.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + REST);
+    }
+}
+
+impl Replicas {
+    fn of(pools: Vec<Pool>) -> Self {
+        let replica = |pool| Replica {
+            pool,
+            rests_until: Mutex::new(None),
+        };
+        let replicas = pools.into_iter().map(replica).collect();
+        Replicas(Arc::new((replicas, AtomicUsize::new(0))))
+    }
+
+    /// Those that may be asked, another first each time.
+    pub fn in_turn(&self) -> impl Iterator<Item = &Replica> {
+        let (replicas, next) = &*self.0;
+        let first = match replicas.len() {
+            0 => 0,
+            many => next.fetch_add(1, Ordering::Relaxed) % many,
+        };
+        let all = replicas[first..].iter().chain(&replicas[..first]);
+        all.filter(|replica| replica.is_up())
+    }
 }
 
 /// # Errors
 /// The configuration names no URL, an environment variable that is not set, or a URL that is none.
 pub fn connect(source: &Source, settings: &Settings) -> Result<Connected> {
-    let (environment, connections) = (&settings.environment, settings.connections);
     let info = &source.configuration["connection_info"];
-    if let Some(pool) = settings.own_pool.as_ref().filter(|_| source.name == "default") {
-        return Ok(Connected {
-            configuration: source.configuration.clone(),
-            pool: pool.clone(),
-        });
-    }
+    let listed = source.configuration["read_replicas"].as_array().into_iter().flatten();
+    let replicas = listed.map(|info| open(source, info, settings, "replica"));
+    let replicas = Replicas::of(replicas.collect::<Result<Vec<_>>>()?);
+    let own = settings.own_pool.as_ref().filter(|_| source.name == "default");
+    Ok(Connected {
+        configuration: source.configuration.clone(),
+        pool: match own {
+            Some(pool) => pool.clone(),
+            None => open(source, info, settings, "source")?,
+        },
+        replicas,
+    })
+}
+
+fn open(source: &Source, info: &Value, settings: &Settings, what: &str) -> Result<Pool> {
+    let (environment, connections) = (&settings.environment, settings.connections);
     let wrong = |message: String| Error::new(Kind::Invalid, "SOURCE_CONFIGURATION", message);
     let url = database_url(&info["database_url"], environment).map_err(wrong)?;
     let url = DatabaseUrl::parse(&url)
-        .map_err(|message| wrong(format!("the database_url of source \"{}\" {message}", source.name)))?;
+        .map_err(|message| wrong(format!("the database_url of {what} \"{}\" {message}", source.name)))?;
     let asked = &info["pool_settings"];
     let most = asked["max_connections"]
         .as_u64()
@@ -40,10 +104,7 @@ pub fn connect(source: &Source, settings: &Settings) -> Result<Connected> {
         // Hasura sets none; an operator does by ALTER ROLE.
         statement_timeout: Duration::ZERO,
     };
-    Ok(Connected {
-        configuration: source.configuration.clone(),
-        pool: Pool::open(&url, &format!("portico graphql {}", source.name), size)?,
-    })
+    Pool::open(&url, &format!("portico graphql {}", source.name), size)
 }
 
 /// Text, `{"from_env": NAME}`, or `{"connection_parameters": {…}}`.

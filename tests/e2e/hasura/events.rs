@@ -1,6 +1,6 @@
 //! Event triggers: changes of tables told to webhooks.
 
-use super::{Engine, admin, ask, serve};
+use super::{Engine, admin, ask, serve, with_database};
 use aws_lc_rs::hmac;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use portico_tests::{Database, Receiver, receiver::Told};
@@ -496,13 +496,6 @@ async fn many_events_are_told_once_each_by_two_copies() {
     let told = receiver.told();
     let ids: std::collections::BTreeSet<String> = told.iter().map(|told| told.headers["webhook-id"].clone()).collect();
     assert_eq!((told.len(), ids.len()), (1000, 1000));
-}
-
-/// The same server's other database.
-fn with_database(url: &str, name: &str) -> String {
-    let (address, parameters) = url.split_once('?').unwrap_or((url, ""));
-    let (server, _) = address.rsplit_once('/').expect("a path");
-    format!("{server}/{name}?{parameters}")
 }
 
 /// What Hasura v2 leaves behind: its tables, a trigger of its own, an event that was not told.

@@ -4,6 +4,7 @@ mod actions;
 mod apis;
 mod events;
 mod native;
+mod replicas;
 mod schedule;
 mod sse;
 mod transforms;
@@ -105,6 +106,13 @@ fn serve(settings: &HashMap<String, String>, directory: &Directory) -> (Process,
 
 fn admin(address: &str) -> Client {
     Client::new(&format!("http://{address}")).with("x-hasura-admin-secret", SECRET)
+}
+
+/// The same server's other database.
+fn with_database(url: &str, name: &str) -> String {
+    let (address, parameters) = url.split_once('?').unwrap_or((url, ""));
+    let (server, _) = address.rsplit_once('/').expect("a path");
+    format!("{server}/{name}?{parameters}")
 }
 
 async fn command(client: &Client, name: &str, args: Value) -> Value {

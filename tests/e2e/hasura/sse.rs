@@ -31,21 +31,17 @@ impl Events {
     /// The next event: its name and data.
     async fn next(&mut self) -> (String, Value) {
         loop {
-            if let Some(at) = self.text.find("event: ") {
-                if let Some(length) = self.text[at..].find("\n\n") {
-                    let event = self.text[at..at + length].to_owned();
-                    self.text = self.text[at + length..].to_owned();
-                    let field = |name: &str| {
-                        event
-                            .lines()
-                            .find_map(|line| line.strip_prefix(name))
-                            .unwrap_or_default()
-                    };
-                    return (
-                        field("event: ").to_owned(),
-                        serde_json::from_str(field("data: ")).unwrap_or_default(),
-                    );
-                }
+            let begin = self.text.find("event: ");
+            let found = begin.and_then(|at| Some((at, self.text[at..].find("\n\n")?)));
+            if let Some((at, length)) = found {
+                let event = self.text[at..at + length].to_owned();
+                self.text = self.text[at + length..].to_owned();
+                let field = |name: &str| {
+                    let mut lines = event.lines();
+                    lines.find_map(|line| line.strip_prefix(name)).unwrap_or_default()
+                };
+                let data = serde_json::from_str(field("data: ")).unwrap_or_default();
+                return (field("event: ").to_owned(), data);
             }
             let mut bytes = [0; 4096];
             let read = tokio::time::timeout(Duration::from_secs(20), self.stream.read(&mut bytes)).await;
