@@ -36,7 +36,7 @@ use futures_util::future::BoxFuture;
 pub use graphql::Options;
 use http_chassis::auth::Verifier;
 use metadata::Metadata;
-use postgres_chassis::Pool;
+use postgres_chassis::{Pool, cluster};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use telemetry::{client::Client, metrics::Metrics};
 use tokio_util::sync::CancellationToken;
@@ -65,6 +65,8 @@ pub struct Settings {
     pub cors: Cors,
     pub apis: Apis,
     pub webhooks: webhooks::Settings,
+    /// Where PostgreSQL's programs are looked for.
+    pub programs: cluster::Settings,
     /// How often asynchronous actions are looked for when nothing wakes us; zero: never.
     pub actions_interval: Duration,
 }

@@ -12,7 +12,7 @@ pub use migrations::MIGRATIONS;
 use foundation::Result;
 use futures_util::future::BoxFuture;
 use http_chassis::auth::Verifier;
-use postgres_chassis::Pool;
+use postgres_chassis::{Pool, cluster};
 use std::{path::PathBuf, sync::Arc, time::Duration};
 use telemetry::{client::Client, metrics::Metrics};
 use tokio_util::sync::CancellationToken;
@@ -25,6 +25,8 @@ pub struct Settings {
     pub graphql: graphql_api::auth::Settings,
     pub options: graphql_api::Options,
     pub webhooks: webhooks::Settings,
+    /// Where PostgreSQL's programs are looked for.
+    pub programs: cluster::Settings,
 }
 
 /// The open service; cheap to clone.
@@ -71,6 +73,7 @@ pub async fn open(
         cors: graphql_api::Cors::Any,
         apis: graphql_api::Apis::default(),
         webhooks: settings.webhooks,
+        programs: settings.programs,
         actions_interval: Duration::from_secs(1),
     };
     Ok(Links(Arc::new(Inner {

@@ -270,3 +270,40 @@ async fn a_directory_of_metadata_is_exported_compared_and_applied() {
     assert_eq!(run("export").0, 0);
     assert!(!article.exists(), "the file of a table that is no more is taken away");
 }
+
+#[tokio::test]
+async fn a_schema_is_dumped_for_administrators_and_nothing_else_is() {
+    let engine = Engine::start(&[]).await;
+    engine.library().await;
+    let trigger =
+        json!({"name": "told", "table": "author", "webhook": "http://localhost/", "insert": {"columns": "*"}});
+    engine.command("pg_create_event_trigger", trigger).await;
+    let asked = json!({"opts": ["-O", "-x", "--schema-only", "--schema", "public"], "clean_output": true});
+    let dump = engine.admin().post("/v1alpha1/pg_dump", &asked).await.expect(200);
+    let text = String::from_utf8_lossy(&dump.body).into_owned();
+    assert!(
+        text.contains("CREATE TABLE public.article (") && text.contains("FOREIGN KEY (author_id)"),
+        "{text}"
+    );
+    assert!(
+        !text.contains("--") && !text.contains("TRIGGER") && !text.contains("\n\n"),
+        "{text}"
+    );
+    let data = json!({"opts": ["--data-only", "-t", "author"]});
+    let dump = engine.admin().post("/v1alpha1/pg_dump", &data).await.expect(200);
+    assert!(String::from_utf8_lossy(&dump.body).contains("1\tAda\n"));
+    let elsewhere = json!({"opts": ["--file=/tmp/stolen"]});
+    let refused = engine
+        .admin()
+        .post("/v1alpha1/pg_dump", &elsewhere)
+        .await
+        .expect(400)
+        .json();
+    assert_eq!(refused["code"], "not-supported", "{refused}");
+    engine
+        .admin()
+        .with("x-hasura-role", "user")
+        .post("/v1alpha1/pg_dump", &asked)
+        .await
+        .expect(400);
+}

@@ -5,6 +5,7 @@ mod events;
 mod explain;
 mod graphql_http;
 mod openapi;
+mod pg_dump;
 mod query;
 mod rest;
 
@@ -35,7 +36,7 @@ impl Default for Apis {
             metadata: true,
             config: true,
             developer: false,
-            pgdump: false,
+            pgdump: true,
         }
     }
 }
@@ -95,6 +96,9 @@ pub fn router(engine: Arc<Engine>) -> Router {
             .route("/v1/query", post(query::posted))
             .route("/v2/query", post(query::posted))
             .route("/v1/metadata", post(query::posted));
+    }
+    if apis.pgdump {
+        router = router.route("/v1alpha1/pg_dump", post(pg_dump::posted));
     }
     if apis.config {
         router = router.route("/v1alpha1/config", get(config::config));

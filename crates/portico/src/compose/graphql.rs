@@ -1,6 +1,9 @@
 //! `serve graphql`: the GraphQL engine alone, on any database, as a Hasura container would run.
 
-use super::services::{admin, bind};
+use super::{
+    cluster_settings,
+    services::{admin, bind},
+};
 use crate::{
     process::Process,
     settings::{Settings, hasura::Hasura},
@@ -84,6 +87,7 @@ fn api(settings: &Settings, hasura: Hasura) -> Result<graphql_api::Settings> {
             batch: hasura.events.batch,
             interval: hasura.events.interval,
         },
+        programs: cluster_settings(settings),
         actions_interval: hasura.events.actions,
     })
 }

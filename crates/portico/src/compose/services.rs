@@ -78,6 +78,7 @@ impl Services {
                 short_domains: settings.short_domains.clone(),
                 graphql: graphql(settings, plan)?,
                 options: graphql_api::Options::default(),
+                programs: super::cluster_settings(settings),
                 webhooks: webhooks::Settings {
                     environment: Arc::new(settings.environment.clone()),
                     secrets: settings.webhook_secrets.clone(),

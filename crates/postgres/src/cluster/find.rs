@@ -57,6 +57,23 @@ pub(super) async fn find(settings: &Settings, wanted: Option<u32>) -> Result<Bin
     best.cloned().ok_or_else(|| missing(setting, wanted, &found))
 }
 
+/// A program of the newest release there is, such as `pg_dump`; its server need not be here.
+pub async fn client_program(settings: &Settings, name: &str) -> Option<PathBuf> {
+    let directories = match settings.binaries.as_deref() {
+        Some(directory) => vec![directory.to_owned(), directory.join("bin")],
+        None => candidates(&settings.search_path),
+    };
+    let mut newest: Option<(u32, PathBuf)> = None;
+    for program in directories.into_iter().map(|directory| directory.join(name)) {
+        let known = newest.as_ref().map_or(0, |(major, _)| *major);
+        match major_of(&program).await {
+            Some(major) if major > known => newest = Some((major, program)),
+            _ => {}
+        }
+    }
+    newest.map(|(_, program)| program)
+}
+
 fn candidates(search_path: &OsStr) -> Vec<PathBuf> {
     let mut directories: Vec<PathBuf> = std::env::split_paths(search_path).collect();
     for (parent, prefix, suffix) in [

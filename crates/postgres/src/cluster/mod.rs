@@ -8,7 +8,7 @@ mod initialise;
 mod orphan;
 mod owner;
 
-pub use find::Binaries;
+pub use find::{Binaries, client_program};
 
 use crate::{DatabaseUrl, quote_ident};
 use foundation::{Error, Kind, Result};
