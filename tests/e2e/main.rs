@@ -7,5 +7,6 @@ mod graphql;
 mod hasura;
 mod links;
 mod media;
+mod permissions;
 mod road;
 mod store;
