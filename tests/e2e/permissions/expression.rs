@@ -156,8 +156,16 @@ fn and(left: Truth, right: Truth) -> Truth {
     }
 }
 
-fn or(left: Truth, right: Truth) -> Truth {
-    not(and(not(left), not(right)))
+fn all(truths: impl Iterator<Item = Truth>) -> Truth {
+    let mut whole = Some(true);
+    for truth in truths {
+        whole = and(whole, truth);
+    }
+    whole
+}
+
+fn any(truths: impl Iterator<Item = Truth>) -> Truth {
+    not(all(truths.map(not)))
 }
 
 fn not(truth: Truth) -> Truth {
@@ -167,9 +175,7 @@ fn not(truth: Truth) -> Truth {
 impl Reading<'_> {
     pub fn truth(self, expression: &Value, table: usize, row: &Row) -> Truth {
         let fields = expression.as_object().expect("an expression");
-        fields.iter().fold(Some(true), |all, (name, value)| {
-            and(all, self.part(name, value, table, row))
-        })
+        all(fields.iter().map(|(name, value)| self.part(name, value, table, row)))
     }
 
     fn part(self, name: &str, value: &Value, table: usize, row: &Row) -> Truth {
@@ -181,8 +187,8 @@ impl Reading<'_> {
                 .map(|one| self.truth(one, table, row))
         };
         match name {
-            "_and" => several().fold(Some(true), and),
-            "_or" => several().fold(Some(false), or),
+            "_and" => all(several()),
+            "_or" => any(several()),
             "_not" => not(self.truth(value, table, row)),
             "_exists" => {
                 let other = TABLES
@@ -205,9 +211,7 @@ impl Reading<'_> {
                 }
                 None => {
                     let operators = value.as_object().expect("operators").iter();
-                    operators.fold(Some(true), |all, (operator, operand)| {
-                        and(all, self.compare(&row[name], operator, operand, row))
-                    })
+                    all(operators.map(|(operator, operand)| self.compare(&row[name], operator, operand, row)))
                 }
             },
         }
