@@ -1,7 +1,10 @@
 //! Actions: root fields a webhook answers, and the types of their inputs and outputs.
 
-use crate::{TableName, trigger::Header};
-use serde::{Deserialize, Deserializer, Serialize};
+use crate::{
+    TableName,
+    trigger::{Header, absent_is_default},
+};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -182,8 +185,4 @@ pub struct CustomEnumValue {
     pub description: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub is_deprecated: Option<bool>,
-}
-
-fn absent_is_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(given: D) -> Result<T, D::Error> {
-    Ok(Option::deserialize(given)?.unwrap_or_default())
 }

@@ -158,7 +158,10 @@ fn yes() -> bool {
     true
 }
 
-fn absent_is_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(given: D) -> Result<T, D::Error> {
+/// Null is as good as nothing.
+pub(crate) fn absent_is_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
+    given: D,
+) -> Result<T, D::Error> {
     Ok(Option::deserialize(given)?.unwrap_or_default())
 }
 

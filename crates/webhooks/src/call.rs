@@ -20,6 +20,8 @@ const LONGEST_KEPT: usize = 256 * 1024;
 const LONGEST_USED: usize = 16 << 20;
 /// What Hasura writes down where no answer came.
 const NO_ANSWER: i32 = 1000;
+/// Whatever a webhook says.
+const LONGEST_PAUSE: Duration = Duration::from_secs(86_400);
 const AGENT: &str = concat!("portico/", env!("CARGO_PKG_VERSION"));
 
 pub struct Call<'a> {
@@ -266,5 +268,5 @@ fn told(headers: &HeaderMap) -> Vec<Value> {
 
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let seconds = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds))
+    Some(Duration::from_secs(seconds).min(LONGEST_PAUSE))
 }

@@ -181,24 +181,14 @@ impl<'a, C: GenericClient> Log<'a, C> {
             Kind::Cron => "trigger_name",
             _ => "webhook_conf, payload, header_conf, retry_conf, comment",
         };
-        let named = match kind {
-            Kind::Cron => "trigger_name = $1",
-            _ => "$1::text is null",
-        };
         let sql = format!(
-            "select id, {own}, scheduled_time, status, tries, created_at, next_retry_at from {}
-             where {named} and ($2::text is null or id = $2) and ($3::text[] = '{{}}' or status = any ($3))",
-            self.table(kind.events())
+            "select id, {own}, scheduled_time, status, tries, created_at, next_retry_at from {} event
+             where {} and ($3::text[] = '{{}}' or status = any ($3))",
+            self.table(kind.events()),
+            asked_for(kind, filter),
         );
-        let name = filter.trigger.as_deref().filter(|_| kind == Kind::Cron);
-        self.counted(
-            &sql,
-            "scheduled_time",
-            &[&name, &filter.event, &filter.status],
-            page,
-            count,
-        )
-        .await
+        let params: [&(dyn ToSql + Sync); 3] = [&filter.trigger, &filter.event, &filter.status];
+        self.counted(&sql, "scheduled_time", &params, page, count).await
     }
 
     /// Their calls, the newest first.
@@ -209,26 +199,14 @@ impl<'a, C: GenericClient> Log<'a, C> {
         page: Page,
         count: bool,
     ) -> Result<(Value, Option<i64>)> {
-        let named = match kind {
-            Kind::Cron => "event.trigger_name = $1",
-            _ => "$1::text is null",
-        };
         let sql = format!(
-            "select call.* from {} call join {} event on event.id = call.event_id
-             where {named} and ($2::text is null or event.id = $2)",
+            "select call.* from {} call join {} event on event.id = call.event_id where {}",
             self.table(kind.logs()),
-            self.table(kind.events())
+            self.table(kind.events()),
+            asked_for(kind, filter),
         );
-        let name = filter
-            .trigger
-            .as_deref()
-            .filter(|_| kind == Kind::Cron && filter.event.is_none());
-        let sql = match filter.event.is_some() {
-            true => sql.replace(named, "$1::text is null"),
-            false => sql,
-        };
-        self.counted(&sql, "created_at desc", &[&name, &filter.event], page, count)
-            .await
+        let params: [&(dyn ToSql + Sync); 2] = [&filter.trigger, &filter.event];
+        self.counted(&sql, "created_at desc", &params, page, count).await
     }
 
     async fn counted(
@@ -259,5 +237,14 @@ impl<'a, C: GenericClient> Log<'a, C> {
         let row = self.client.query_one(&sql, params).await;
         let row = row.map_err(|error| translate("listing events", error))?;
         serde_json::from_str(row.get(0)).map_err(|error| Error::internal("listing events", error))
+    }
+}
+
+/// Of the trigger `$1`, or the event `$2`.
+fn asked_for(kind: Kind, filter: &Filter) -> &'static str {
+    match (kind, filter.event.is_some()) {
+        (_, true) => "event.id = $2 and ($1::text is null or true)",
+        (Kind::Cron, false) => "event.trigger_name = $1 and $2::text is null",
+        (_, false) => "$1::text is null and $2::text is null",
     }
 }

@@ -425,6 +425,21 @@ async fn actions_and_types_that_do_not_fit_are_refused_and_kept_apart() {
     )
     .await;
     assert_eq!(told, "action with name \"make\" already exists");
+    let told = refused(
+        "create_action",
+        json!({"name": "insert_author", "definition": {"handler": "http://h/", "output_type": "Made"}}),
+    )
+    .await;
+    assert!(
+        told.contains("a root field of a table or function has its name"),
+        "{told}"
+    );
+    let told = refused(
+        "set_custom_types",
+        json!({"objects": [{"name": "author", "fields": [{"name": "id", "type": "Int"}]}]}),
+    )
+    .await;
+    assert!(told.contains("has the name of a table's type"), "{told}");
     let lost = json!({"objects": [{"name": "Made", "fields": [{"name": "id", "type": "Int!"}],
         "relationships": [{"name": "r", "type": "object", "remote_table": "nothing", "field_mapping": {"id": "id"}}]}]});
     let told = refused("set_custom_types", lost).await;

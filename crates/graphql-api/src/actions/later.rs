@@ -236,7 +236,12 @@ struct Following {
 impl Engine {
     /// Whether a subscription is to what webhooks answered.
     pub fn asks_for_result(&self, request: &Request, session: &Session) -> bool {
-        let plan = self.state().schema.plan(request, session);
+        let state = self.state();
+        let mut actions = state.metadata.actions.iter();
+        if !actions.any(|action| action.definition.is_asynchronous()) {
+            return false;
+        }
+        let plan = state.schema.plan(request, session);
         plan.is_ok_and(|plan| !plan.calls.is_empty())
     }
 

@@ -120,6 +120,9 @@ impl Model {
         super::is_graphql_name(&action.name)
             .then_some(())
             .ok_or("its name is no GraphQL name")?;
+        if self.has_root(definition.is_query(), &action.name) {
+            return Err("a root field of a table or function has its name".to_owned());
+        }
         let mut arguments = IndexMap::new();
         for argument in &definition.arguments {
             let ty = read(&argument.ty)?;
@@ -171,6 +174,10 @@ impl Model {
         for name in all.chain(given.enums.iter().map(|one| &one.name)) {
             if !super::is_graphql_name(name) {
                 return Err(format!("\"{name}\" is no name of a GraphQL type"));
+            }
+            let of_table = (0..self.tables.len()).any(|table| self.type_name(table, "") == *name);
+            if of_table {
+                return Err(format!("the type \"{name}\" has the name of a table's type"));
             }
             if names.contains(&name.as_str()) {
                 return Err(format!("the type \"{name}\" is defined more than once"));

@@ -1,6 +1,6 @@
 //! Root fields must have one meaning each, over all tables and sources.
 
-use super::{Model, Table};
+use super::{Model, Naming, Table};
 use std::collections::HashMap;
 
 /// Kind in metadata, and the parts of the usual name; `{}` is the table.
@@ -26,17 +26,38 @@ impl Model {
             .or_else(|| self.conflict_in("query_root", &QUERIES))
     }
 
+    /// Whether a table, function or native query of no namespace has a root field of this name.
+    pub fn has_root(&self, query: bool, name: &str) -> bool {
+        let kinds: &[(&str, &[&str])] = if query { &QUERIES } else { &MUTATIONS };
+        let plain = |source: usize| self.sources[source].naming.namespace.is_none();
+        let tables = self.tables.iter().filter(|table| !table.logical && plain(table.source));
+        let mut of_tables = tables.flat_map(|table| {
+            let naming = &self.sources[table.source].naming;
+            let there = kinds.iter().filter(|(kind, _)| has(table, kind));
+            there
+                .map(|(kind, parts)| root_name(naming, table, kind, parts))
+                .collect::<Vec<_>>()
+        });
+        let mut functions = self
+            .functions
+            .iter()
+            .filter(|one| one.mutation != query && plain(one.source));
+        let mut natives = self.natives.iter().filter(|_| query);
+        of_tables.any(|known| known == name)
+            || functions.any(|one| {
+                let naming = &self.sources[one.source].naming;
+                naming.root_field(one.custom_field.as_deref(), &[&one.field]) == name
+            })
+            || natives.any(|one| one.name == name)
+    }
+
     fn conflict_in(&self, root: &str, kinds: &[(&str, &[&str])]) -> Option<String> {
         let mut order = Vec::new();
         let mut found: HashMap<(Option<&str>, String), Vec<String>> = HashMap::new();
         for table in self.tables.iter().filter(|table| !table.logical) {
             let source = &self.sources[table.source];
             for (kind, parts) in kinds.iter().filter(|(kind, _)| has(table, kind)) {
-                let parts: Vec<&str> = parts
-                    .iter()
-                    .map(|part| if *part == "{}" { table.field.as_str() } else { part })
-                    .collect();
-                let name = source.naming.root_field(table.custom_root(kind), &parts);
+                let name = root_name(&source.naming, table, kind, parts);
                 let key = (source.naming.namespace.as_deref(), name);
                 let definers = found.entry(key.clone()).or_default();
                 definers.push(format!("table {} in source {}", table.shown(), source.name));
@@ -59,6 +80,19 @@ impl Model {
             listed.join(", ")
         ))
     }
+}
+
+fn root_name(naming: &Naming, table: &Table, kind: &str, parts: &[&str]) -> String {
+    let field = |part: &&'_ str| {
+        if *part == "{}" {
+            table.field.clone()
+        } else {
+            (*part).to_owned()
+        }
+    };
+    let parts: Vec<String> = parts.iter().map(field).collect();
+    let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+    naming.root_field(table.custom_root(kind), &parts)
 }
 
 fn has(table: &Table, kind: &str) -> bool {
