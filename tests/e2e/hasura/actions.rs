@@ -383,11 +383,8 @@ async fn actions_and_types_that_do_not_fit_are_refused_and_kept_apart() {
     let receiver = Receiver::start().await;
     let engine = with_actions(&[], &receiver).await;
     let refused = async |name: &str, args: Value| {
-        let asked = json!({"type": name, "args": args});
-        engine.admin().post("/v1/metadata", &asked).await.expect(400).json()["error"]
-            .as_str()
-            .unwrap_or_default()
-            .to_owned()
+        let told = engine.refused(name, args).await;
+        told["error"].as_str().unwrap_or_default().to_owned()
     };
     let action = |definition: Value| json!({"name": "odd", "definition": definition});
     for (definition, wanted) in [

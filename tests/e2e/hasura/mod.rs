@@ -69,6 +69,12 @@ impl Engine {
         command(&self.admin(), name, args).await
     }
 
+    /// The answer to a command that must not be done.
+    async fn refused(&self, name: &str, args: Value) -> Value {
+        let asked = json!({"type": name, "args": args});
+        self.admin().post("/v1/metadata", &asked).await.expect(400).json()
+    }
+
     async fn sql(&self, sql: &str) -> Value {
         let asked = json!({"type": "run_sql", "args": {"sql": sql}});
         self.admin().post("/v2/query", &asked).await.expect(200).json()

@@ -75,11 +75,8 @@ async fn sql_is_a_root_field_with_arguments_filters_and_permissions() {
 async fn queries_and_models_that_do_not_fit_are_refused_and_survive_an_export() {
     let engine = with_query().await;
     let refused = async |name: &str, args: Value| {
-        let asked = json!({"type": name, "args": args});
-        engine.admin().post("/v1/metadata", &asked).await.expect(400).json()["error"]
-            .as_str()
-            .unwrap_or_default()
-            .to_owned()
+        let told = engine.refused(name, args).await;
+        told["error"].as_str().unwrap_or_default().to_owned()
     };
     let query = |code: &str, returns: &str| json!({"root_field_name": "odd", "returns": returns, "code": code, "arguments": {"a": {"type": "int"}}});
     for (args, wanted) in [

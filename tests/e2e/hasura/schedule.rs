@@ -5,15 +5,6 @@ use portico_tests::{Database, Receiver};
 use serde_json::{Value, json};
 use std::time::{Duration, SystemTime};
 
-async fn command(engine: &Engine, name: &str, args: Value) -> Value {
-    engine.command(name, args).await
-}
-
-async fn refused(engine: &Engine, name: &str, args: Value) -> Value {
-    let asked = json!({"type": name, "args": args});
-    engine.admin().post("/v1/metadata", &asked).await.expect(400).json()
-}
-
 /// Seconds from now, as RFC 3339.
 async fn at(engine: &Engine, seconds: i64) -> String {
     let sql = format!(
@@ -31,13 +22,13 @@ async fn a_cron_trigger_is_called_at_its_times() {
     let engine = Engine::start(&[("HOOK", &receiver.url)]).await;
     let daily = json!({"name": "daily", "webhook": "{{HOOK}}/daily", "schedule": "30 4 * * *", "include_in_metadata": true,
         "payload": {"what": "reports"}, "comment": "every night", "headers": [{"name": "x-a", "value": "b"}]});
-    command(&engine, "create_cron_trigger", daily.clone()).await;
+    engine.command("create_cron_trigger", daily.clone()).await;
     let mut hidden = daily.clone();
     hidden["name"] = json!("hidden");
     hidden["include_in_metadata"] = json!(false);
-    command(&engine, "create_cron_trigger", hidden).await;
+    engine.command("create_cron_trigger", hidden).await;
     let asked = json!({"type": "cron", "trigger_name": "daily", "limit": 2, "get_rows_count": true});
-    let planned = command(&engine, "get_scheduled_events", asked.clone()).await;
+    let planned = engine.command("get_scheduled_events", asked.clone()).await;
     assert_eq!(
         (&planned["count"], planned["events"].as_array().map(Vec::len)),
         (&json!(100), Some(2)),
@@ -78,7 +69,7 @@ async fn a_cron_trigger_is_called_at_its_times() {
     let mut calls = Value::Null;
     for _ in 0..200 {
         let asked = json!({"type": "cron", "trigger_name": "daily"});
-        calls = command(&engine, "get_scheduled_event_invocations", asked).await;
+        calls = engine.command("get_scheduled_event_invocations", asked).await;
         if calls["invocations"].as_array().is_some_and(|list| !list.is_empty()) {
             break;
         }
@@ -90,7 +81,7 @@ async fn a_cron_trigger_is_called_at_its_times() {
     );
 
     // An export shows what is meant for it, and an import takes away nothing else.
-    let document = command(&engine, "export_metadata", json!({})).await;
+    let document = engine.command("export_metadata", json!({})).await;
     let names = |list: &Value| {
         list.as_array()
             .into_iter()
@@ -106,8 +97,8 @@ async fn a_cron_trigger_is_called_at_its_times() {
     let mut document = document;
     document["cron_triggers"] = json!([document["cron_triggers"][0].clone()]);
     document["cron_triggers"][0]["schedule"] = json!("15 5 * * *");
-    command(&engine, "replace_metadata", document).await;
-    let all = command(&engine, "get_cron_triggers", json!({})).await;
+    engine.command("replace_metadata", document).await;
+    let all = engine.command("get_cron_triggers", json!({})).await;
     assert_eq!(names(&all["cron_triggers"]), [json!("daily"), json!("hidden")], "{all}");
     let planned = command(
         &engine,
@@ -123,7 +114,7 @@ async fn a_cron_trigger_is_called_at_its_times() {
             .is_some_and(|time| time.contains("T05:15:00")),
         "{planned}"
     );
-    command(&engine, "delete_cron_trigger", json!({"name": "daily"})).await;
+    engine.command("delete_cron_trigger", json!({"name": "daily"})).await;
     let gone = command(
         &engine,
         "get_scheduled_events",
@@ -158,19 +149,19 @@ async fn mistakes_in_a_cron_trigger_are_told() {
             "key \"include_in_metadata\" not found",
         ),
     ] {
-        let told = refused(&engine, "create_cron_trigger", args).await;
+        let told = engine.refused("create_cron_trigger", args).await;
         assert!(
             told["error"].as_str().is_some_and(|text| text.contains(wanted)),
             "{wanted}: {told}"
         );
     }
-    command(&engine, "create_cron_trigger", with("name", json!("one"))).await;
-    let twice = refused(&engine, "create_cron_trigger", with("name", json!("one"))).await;
+    engine.command("create_cron_trigger", with("name", json!("one"))).await;
+    let twice = engine.refused("create_cron_trigger", with("name", json!("one"))).await;
     assert_eq!(twice["error"], "cron trigger with name: one already exists");
     let mut again = with("name", json!("one"));
     again["replace"] = json!(true);
-    command(&engine, "create_cron_trigger", again).await;
-    let unknown = refused(&engine, "delete_cron_trigger", json!({"name": "two"})).await;
+    engine.command("create_cron_trigger", again).await;
+    let unknown = engine.refused("delete_cron_trigger", json!({"name": "two"})).await;
     assert_eq!(unknown["code"], "not-exists", "{unknown}");
 }
 
@@ -182,7 +173,7 @@ async fn a_single_event_is_called_at_its_time_and_not_when_it_is_too_late() {
     let soon = at(&engine, 1).await;
     let event = json!({"webhook": "{{HOOK}}/one", "schedule_at": soon, "payload": {"n": 1}, "comment": "once",
         "headers": [{"name": "x-a", "value": "b"}]});
-    let made = command(&engine, "create_scheduled_event", event.clone()).await;
+    let made = engine.command("create_scheduled_event", event.clone()).await;
     let told = receiver.wait(1).await.remove(0);
     assert!(began.elapsed().expect("time goes on") >= Duration::from_millis(900));
     let body = told.json();
@@ -195,16 +186,16 @@ async fn a_single_event_is_called_at_its_time_and_not_when_it_is_too_late() {
     let mut late = event.clone();
     late["schedule_at"] = json!(at(&engine, -3600).await);
     late["retry_conf"] = json!({"tolerance_seconds": 60});
-    let late = command(&engine, "create_scheduled_event", late).await;
+    let late = engine.command("create_scheduled_event", late).await;
     let mut failing = event.clone();
     failing["webhook"] = json!("{{HOOK}}/fail");
     failing["retry_conf"] = json!({"num_retries": 1, "retry_interval_seconds": 1});
-    let failing = command(&engine, "create_scheduled_event", failing).await;
+    let failing = engine.command("create_scheduled_event", failing).await;
     receiver.wait(3).await;
     let status = async |id: &Value, wanted: &str| {
         let asked = json!({"type": "one_off", "event_id": id});
         for _ in 0..200 {
-            let event = command(&engine, "get_scheduled_events", asked.clone()).await["events"][0].clone();
+            let event = engine.command("get_scheduled_events", asked.clone()).await["events"][0].clone();
             if event["status"] == wanted {
                 return event;
             }
@@ -220,14 +211,14 @@ async fn a_single_event_is_called_at_its_time_and_not_when_it_is_too_late() {
 
     let mut far = event.clone();
     far["schedule_at"] = json!(at(&engine, 3600).await);
-    let far = command(&engine, "create_scheduled_event", far).await;
+    let far = engine.command("create_scheduled_event", far).await;
     let cancel = json!({"type": "one_off", "event_id": far["event_id"]});
-    command(&engine, "delete_scheduled_event", cancel.clone()).await;
-    let again = refused(&engine, "delete_scheduled_event", cancel).await;
+    engine.command("delete_scheduled_event", cancel.clone()).await;
+    let again = engine.refused("delete_scheduled_event", cancel).await;
     assert_eq!(again["code"], "not-exists", "{again}");
     let mut odd = event;
     odd["schedule_at"] = json!("tomorrow");
-    let told = refused(&engine, "create_scheduled_event", odd).await;
+    let told = engine.refused("create_scheduled_event", odd).await;
     assert!(
         told["error"]
             .as_str()
