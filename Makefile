@@ -24,7 +24,11 @@ up: build ## build and run everything in one process
 	./target/release/portico up
 
 .PHONY: test
-test: deps format lint deny unit e2e doc ## everything that must hold
+test: test-deps format lint deny unit e2e doc ## everything that must hold
+
+.PHONY: test-deps
+test-deps:
+	@./scripts/deps tests
 
 .PHONY: format
 format:
@@ -39,7 +43,7 @@ unit:
 	$(CARGO) test --workspace --exclude portico-tests
 
 .PHONY: e2e
-e2e: target/venv/ready ## the platform through its front door
+e2e: target/venv/ready target/clients/ready ## the platform through its front door
 	$(CARGO) build -p portico
 	$(CARGO) test -p portico-tests -- --test-threads 2
 
@@ -47,6 +51,13 @@ e2e: target/venv/ready ## the platform through its front door
 target/venv/ready:
 	python3 -m venv target/venv
 	target/venv/bin/pip install -q boto3
+	touch $@
+
+# The real GraphQL clients of the tests.
+target/clients/ready: tests/clients/graphql/package.json tests/clients/graphql/clients.mjs
+	mkdir -p target/clients
+	cp $^ target/clients/
+	cd target/clients && npm install --legacy-peer-deps --no-audit --no-fund --no-package-lock --loglevel=error
 	touch $@
 
 .PHONY: doc

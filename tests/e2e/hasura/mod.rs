@@ -2,6 +2,7 @@
 
 mod actions;
 mod apis;
+mod clients;
 mod events;
 mod native;
 mod replicas;

@@ -46,13 +46,13 @@ async fn a_cron_trigger_is_called_at_its_times() {
         where id = (select id from hdb_catalog.hdb_cron_events where trigger_name = 'daily' order by scheduled_time limit 1)";
     client.batch_execute(due).await.expect("time passes");
     // A change of the metadata makes the clock look again.
-    command(
-        &engine,
-        "create_cron_trigger",
-        json!({"name": "other", "webhook": "{{HOOK}}/other", "schedule": "0 0 1 1 *",
+    engine
+        .command(
+            "create_cron_trigger",
+            json!({"name": "other", "webhook": "{{HOOK}}/other", "schedule": "0 0 1 1 *",
         "include_in_metadata": true}),
-    )
-    .await;
+        )
+        .await;
     let told = receiver.wait(1).await.remove(0);
     let body = told.json();
     assert_eq!((told.path.as_str(), told.headers["x-a"].as_str()), ("/daily", "b"));
@@ -100,13 +100,13 @@ async fn a_cron_trigger_is_called_at_its_times() {
     engine.command("replace_metadata", document).await;
     let all = engine.command("get_cron_triggers", json!({})).await;
     assert_eq!(names(&all["cron_triggers"]), [json!("daily"), json!("hidden")], "{all}");
-    let planned = command(
-        &engine,
-        "get_scheduled_events",
-        json!({"type": "cron", "trigger_name": "daily",
+    let planned = engine
+        .command(
+            "get_scheduled_events",
+            json!({"type": "cron", "trigger_name": "daily",
         "status": ["scheduled"], "get_rows_count": true}),
-    )
-    .await;
+        )
+        .await;
     assert_eq!(planned["count"], 100, "{planned}");
     assert!(
         planned["events"][99]["scheduled_time"]
@@ -115,13 +115,13 @@ async fn a_cron_trigger_is_called_at_its_times() {
         "{planned}"
     );
     engine.command("delete_cron_trigger", json!({"name": "daily"})).await;
-    let gone = command(
-        &engine,
-        "get_scheduled_events",
-        json!({"type": "cron", "trigger_name": "daily",
+    let gone = engine
+        .command(
+            "get_scheduled_events",
+            json!({"type": "cron", "trigger_name": "daily",
         "status": ["scheduled"]}),
-    )
-    .await;
+        )
+        .await;
     assert_eq!(gone["events"], json!([]), "{gone}");
 }
 
