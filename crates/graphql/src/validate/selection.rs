@@ -12,6 +12,9 @@ use std::cell::Cell;
 /// Fragments multiply; what they may become in all is bounded.
 const MAX_FIELDS: usize = 20_000;
 
+/// How many fields one object may have. PostgreSQL answers no more columns than 1,664.
+const MAX_FIELDS_OF_ONE: usize = 1_600;
+
 #[derive(Debug, Clone, PartialEq)]
 pub struct Selected {
     /// In the answer.
@@ -340,6 +343,10 @@ impl<'a> Walk<'a> {
 /// The same key twice is one field, if it is the same field.
 fn merge(out: &mut Vec<Selected>, field: Selected, path: &Path<'_>) -> Result<(), GraphqlError> {
     let Some(known) = out.iter_mut().find(|known| known.key == field.key) else {
+        if out.len() == MAX_FIELDS_OF_ONE {
+            let message = format!("the query selects more than {MAX_FIELDS_OF_ONE} fields of one object");
+            return Err(GraphqlError::validation(path, message));
+        }
         out.push(field);
         return Ok(());
     };
