@@ -47,10 +47,10 @@ e2e: target/venv/ready target/clients/ready ## the platform through its front do
 	$(CARGO) build -p portico
 	$(CARGO) test -p portico-tests -- --test-threads 2
 
-# The real S3 client of the tests.
-target/venv/ready:
+# The real S3 client and mail server of the tests.
+target/venv/ready: tests/clients/requirements.txt
 	python3 -m venv target/venv
-	target/venv/bin/pip install -q boto3
+	target/venv/bin/pip install -q -r $<
 	touch $@
 
 # The real GraphQL clients of the tests.

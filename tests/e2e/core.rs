@@ -298,3 +298,175 @@ async fn the_documents_describe_every_route() {
         page.text()
     );
 }
+
+#[tokio::test]
+async fn a_changed_password_ends_all_sessions() {
+    let stack = Stack::start(Shape::OneProcess).await;
+    let client = stack.client();
+    register(&client, "ada@example.org").await.expect(201);
+    let other = login(&client, "ada@example.org").await;
+    let ada = client.bearer(&token_of(&login(&client, "ada@example.org").await));
+    let change = |current: &str, new: &str| json!({ "current_password": current, "password": new });
+    ada.post(
+        "/v1/core/auth/change-password",
+        &change("not this one", "another good one"),
+    )
+    .await
+    .problem(401, "BAD_CREDENTIALS");
+    ada.post("/v1/core/auth/change-password", &change(PASSWORD, "short"))
+        .await
+        .problem(422, "INVALID_FIELD");
+    ada.get("/v1/core/users/me").await.expect(200);
+    ada.post("/v1/core/auth/change-password", &change(PASSWORD, "another good one"))
+        .await
+        .expect(204);
+    // Other copies would hear of it within a second; so may this one.
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    ada.get("/v1/core/users/me").await.problem(401, "SESSION_ENDED");
+    let elsewhere = client.bearer(&token_of(&other));
+    elsewhere.get("/v1/core/users/me").await.problem(401, "SESSION_ENDED");
+    let refresh = json!({ "refresh_token": other["refresh_token"] });
+    client
+        .post("/v1/core/auth/refresh", &refresh)
+        .await
+        .problem(401, "REFRESH_TOKEN_INVALID");
+    let old = json!({ "email": "ada@example.org", "password": PASSWORD });
+    client
+        .post("/v1/core/auth/login", &old)
+        .await
+        .problem(401, "BAD_CREDENTIALS");
+    let new = json!({ "email": "ada@example.org", "password": "another good one" });
+    client.post("/v1/core/auth/login", &new).await.expect(200);
+}
+
+fn token_of(tokens: &Value) -> String {
+    tokens["access_token"].as_str().expect("a token").to_owned()
+}
+
+#[tokio::test]
+async fn with_a_mail_server_an_address_is_proven_before_its_first_login() {
+    let mail = MailServer::start();
+    let url = format!("smtp://{}", mail.address);
+    let settings = [
+        ("PORTICO_SMTP_URL", url.as_str()),
+        ("PORTICO_MAIL_FROM", "Portico <portico@example.org>"),
+    ];
+    let stack = Stack::start_with(Shape::OneProcess, &settings).await;
+    let client = stack.client();
+    let answer = register(&client, "ada@example.org").await.expect(202).json();
+    let again = register(&client, "ada@example.org").await.expect(202).json();
+    assert_eq!(again, answer, "the answer must not tell who has an account");
+    let credentials = json!({ "email": "ada@example.org", "password": PASSWORD });
+    client
+        .post("/v1/core/auth/login", &credentials)
+        .await
+        .problem(403, "EMAIL_NOT_VERIFIED");
+
+    let token = mail.token("verify-email").await;
+    let page = client
+        .get(&format!("/v1/core/auth/verify-email?token={token}"))
+        .await
+        .expect(200);
+    assert!(page.header("content-type").starts_with("text/html"));
+    client
+        .post("/v1/core/auth/verify-email", &json!({ "token": "made up" }))
+        .await
+        .problem(400, "LINK_INVALID");
+    let verify = json!({ "token": token });
+    client.post("/v1/core/auth/verify-email", &verify).await.expect(204);
+    client
+        .post("/v1/core/auth/verify-email", &verify)
+        .await
+        .problem(400, "LINK_INVALID");
+    client.post("/v1/core/auth/login", &credentials).await.expect(200);
+}
+
+/// A real SMTP server that keeps what it is given.
+struct MailServer {
+    child: std::process::Child,
+    address: String,
+    directory: portico_tests::Directory,
+}
+
+impl MailServer {
+    fn start() -> Self {
+        let directory = portico_tests::Directory::make();
+        let address = portico_tests::stack::free_address();
+        let child = std::process::Command::new(portico_tests::python())
+            .args(["-m", "aiosmtpd", "-n", "-l", &address])
+            .args(["-c", "aiosmtpd.handlers.Mailbox"])
+            .arg(directory.path().join("mails"))
+            .spawn()
+            .expect("python starts");
+        for _ in 0..100 {
+            if std::net::TcpStream::connect(&address).is_ok() {
+                break;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+        Self {
+            child,
+            address,
+            directory,
+        }
+    }
+
+    /// The token of the link to `page` in some mail.
+    async fn token(&self, page: &str) -> String {
+        for _ in 0..100 {
+            let mails = std::fs::read_dir(self.directory.path().join("mails/new")).into_iter();
+            for mail in mails.flatten().flatten() {
+                let text = std::fs::read_to_string(mail.path()).unwrap_or_default();
+                let text = text.replace("=\n", "").replace("=\r\n", "").replace("=3D", "=");
+                if let Some((_, rest)) = text.split_once(&format!("{page}?token=")) {
+                    return rest.split_whitespace().next().expect("a token").to_owned();
+                }
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+        panic!("no mail came")
+    }
+}
+
+impl Drop for MailServer {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[tokio::test]
+async fn discovery_names_the_keys_that_tokens_are_signed_with() {
+    let settings = [("PORTICO_PUBLIC_URL", "https://api.example.org")];
+    let stack = Stack::start_with(Shape::OneProcess, &settings).await;
+    let client = stack.client();
+    let document = client.get("/.well-known/openid-configuration").await.expect(200).json();
+    let issuer = document["issuer"].as_str().expect("an issuer");
+    assert_eq!(issuer, "https://api.example.org");
+    assert_eq!(document["jwks_uri"], "https://api.example.org/.well-known/jwks.json");
+    let keys = client.get("/.well-known/jwks.json").await.expect(200).json();
+    register(&client, "ada@example.org").await.expect(201);
+    let token = token_of(&login(&client, "ada@example.org").await);
+    let part = |at: usize| -> Value {
+        let coded = token.split('.').nth(at).expect("three parts");
+        let bytes = base64::Engine::decode(&base64::prelude::BASE64_URL_SAFE_NO_PAD, coded).expect("base64");
+        serde_json::from_slice(&bytes).expect("JSON")
+    };
+    assert_eq!(part(1)["iss"], issuer);
+    let mut known = keys["keys"].as_array().expect("keys").iter();
+    assert!(
+        known.any(|key| key["kid"] == part(0)["kid"]),
+        "{} is in {keys}",
+        part(0)["kid"]
+    );
+    let algorithms = &document["id_token_signing_alg_values_supported"];
+    assert!(algorithms.as_array().expect("a list").contains(&part(0)["alg"]));
+}
+
+#[tokio::test]
+async fn a_stale_token_keeps_nobody_from_logging_in() {
+    let stack = Stack::start(Shape::OneProcess).await;
+    let client = stack.client();
+    register(&client, "ada@example.org").await.expect(201);
+    login(&client.bearer("a.stale.token"), "ada@example.org").await;
+}

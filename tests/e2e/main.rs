@@ -2,11 +2,14 @@
 
 mod commands;
 mod core;
+mod existing;
 mod gateway;
 mod graphql;
 mod hasura;
+mod hosts;
 mod links;
 mod media;
 mod permissions;
+mod ratchets;
 mod road;
 mod store;

@@ -1,15 +1,7 @@
 //! The local store's S3 endpoint, driven by a real S3 client.
 
-use portico_tests::{Shape, Stack};
+use portico_tests::{Shape, Stack, python};
 use std::{path::PathBuf, process::Command};
-
-/// The Python with boto3 that `make e2e` prepares.
-fn python() -> PathBuf {
-    let root: PathBuf = [env!("CARGO_MANIFEST_DIR"), ".."].iter().collect();
-    let python = root.join("target/venv/bin/python3");
-    assert!(python.exists(), "{} is missing; make e2e prepares it", python.display());
-    python
-}
 
 #[tokio::test]
 async fn boto3_finds_what_it_expects_of_s3() {

@@ -16,3 +16,11 @@ pub use process::Process;
 pub use receiver::Receiver;
 pub use socket::Socket;
 pub use stack::{Shape, Stack, environment};
+
+/// The Python that `make e2e` prepares, with the packages of `clients/requirements.txt`.
+pub fn python() -> std::path::PathBuf {
+    let root: std::path::PathBuf = [env!("CARGO_MANIFEST_DIR"), ".."].iter().collect();
+    let python = root.join("target/venv/bin/python3");
+    assert!(python.exists(), "{} is missing; make e2e prepares it", python.display());
+    python
+}

@@ -37,7 +37,7 @@ pub fn environment() -> HashMap<String, String> {
 }
 
 /// Below the range the system hands out: nobody gets it before the gateway, which starts last.
-fn free_address() -> String {
+pub fn free_address() -> String {
     for _ in 0..1000 {
         let moment = SystemTime::now()
             .duration_since(SystemTime::UNIX_EPOCH)

@@ -19,26 +19,26 @@ pub fn router(core: Core) -> Result<Router> {
 }
 
 fn table(core: &Core) -> (Router<Core>, OpenApi) {
-    use Access::{Admin, Public, User};
+    use Access::{Admin, Door, Public, User};
     Routes::new(core.verifier.clone())
-        .add(Public, routes!(auth::register::register))
-        .add(Public, routes!(auth::login::login))
-        .add(Public, routes!(auth::refresh::refresh))
+        .add(Door, routes!(auth::register::register))
+        .add(Door, routes!(auth::login::login))
+        .add(Door, routes!(auth::refresh::refresh))
         .add(User, routes!(auth::logout::logout))
         .add(
-            Public,
+            Door,
             routes!(auth::verify_email::verify_email, auth::verify_email::show_verify_email),
         )
-        .add(Public, routes!(auth::forgot_password::forgot_password))
+        .add(Door, routes!(auth::forgot_password::forgot_password))
         .add(
-            Public,
+            Door,
             routes!(
                 auth::reset_password::reset_password,
                 auth::reset_password::show_reset_password
             ),
         )
         .add(User, routes!(auth::change_password::change_password))
-        .add(Public, routes!(auth::setup::setup, auth::setup::show_setup))
+        .add(Door, routes!(auth::setup::setup, auth::setup::show_setup))
         .add(Admin, routes!(users::list::list, users::create::create))
         .add(User, routes!(users::me::me))
         .add(

@@ -1,7 +1,11 @@
 //! The route table: a path's handlers and who may call them, a line each.
 
 use crate::{Media, assets, cdn, presign, upload};
-use axum::{Router, extract::State, routing::get};
+use axum::{
+    Router,
+    extract::State,
+    routing::{any, get},
+};
 use foundation::{Error, Result};
 use http_chassis::{
     auth::Verifier,
@@ -26,7 +30,7 @@ pub fn router(media: Media, verifier: Arc<Verifier>) -> Result<Router> {
     let documents = docs::router("/v1/media", &document).map_err(|error| Error::internal("writing OpenAPI", error))?;
     let routes = routes
         .route("/v1/media/health", get(health))
-        .fallback(cdn::fetch_on_domain);
+        .route("/{*key}", any(cdn::fetch_on_domain));
     Ok(routes.with_state(media).merge(documents))
 }
 
