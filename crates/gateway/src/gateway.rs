@@ -14,11 +14,10 @@ use crate::{
     state::State,
 };
 use arc_swap::ArcSwap;
-use axum::Router;
 use foundation::{Error, Kind};
 use futures_util::future::BoxFuture;
 use http::HeaderValue;
-use http_chassis::auth::Verifier;
+use http_chassis::{auth::Verifier, in_process::InProcess};
 use std::{
     net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
@@ -30,7 +29,7 @@ use tokio_util::sync::CancellationToken;
 /// What the composition hands over.
 pub struct Inputs {
     /// Services of this process by name (`core`, `media`, `links`).
-    pub services: Vec<(String, Router)>,
+    pub services: Vec<(String, InProcess)>,
     /// Our own routes; `None` where only the operator's configuration counts.
     pub builtin: Option<Builtin>,
     pub verifier: Option<Arc<Verifier>>,
@@ -50,7 +49,7 @@ pub struct Gateway {
 pub struct Control {
     pub shared: Arc<Shared>,
     configs: Mutex<Configs>,
-    services: Vec<(String, Router)>,
+    services: Vec<(String, InProcess)>,
     builtin: Option<Builtin>,
     generated: Arc<rustls::sign::CertifiedKey>,
     published: Arc<Published>,

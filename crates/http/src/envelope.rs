@@ -56,6 +56,17 @@ impl HttpMetrics {
             seconds,
         ))
     }
+
+    /// The durations of one route and status, for who counts by themselves.
+    pub fn of(&self, service: &'static str, method: &'static str, route: &str, status: u16) -> Histogram {
+        let labels = Labels {
+            service,
+            method,
+            route: route.into(),
+            status,
+        };
+        self.0.get_or_create_owned(&labels)
+    }
 }
 
 #[derive(Clone)]

@@ -8,6 +8,7 @@ pub mod docs;
 pub mod envelope;
 pub mod extract;
 pub mod health;
+pub mod in_process;
 pub mod problem;
 pub mod request_id;
 pub mod routes;

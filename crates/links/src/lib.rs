@@ -90,6 +90,11 @@ impl Links {
         routes::router(self.clone(), verifier)
     }
 
+    /// A redirect whose link is in memory; `None` for everything else.
+    pub fn at_once(&self, request: &axum::extract::Request) -> Option<axum::response::Response> {
+        redirect::at_once(self, request)
+    }
+
     /// The click writer and the listener; run until `stop`, the writer a little longer.
     pub fn tasks(&self, stop: &CancellationToken) -> Vec<(&'static str, BoxFuture<'static, ()>)> {
         let fresh = self.lookup.clone().keep_fresh(self.pool.url().clone(), stop.clone());

@@ -13,8 +13,7 @@ use crate::{
     snapshot::{Entry, Placed, Routes, Snapshot},
     state::State,
 };
-use axum::Router as InProcess;
-use http_chassis::auth::Verifier;
+use http_chassis::{auth::Verifier, in_process::InProcess};
 use std::{
     collections::{BTreeMap, HashMap},
     sync::Arc,
@@ -152,7 +151,7 @@ impl Builder<'_> {
             None if provider == "internal" => {
                 let in_process = self.ground.in_process.iter().find(|(known, _)| known == name);
                 match in_process {
-                    Some((_, router)) => Upstream::InProcess(router.clone()),
+                    Some((_, service)) => Upstream::InProcess(service.clone()),
                     None => (self.ground.internal)(name, self)
                         .map(Upstream::Internal)
                         .ok_or_else(|| format!("there is no service '{qualified}'"))?,

@@ -12,6 +12,7 @@ use axum::{body::Body, response::Response};
 use balancer::{Balancer, smooth};
 use futures_util::future::BoxFuture;
 use http::{Request, StatusCode};
+use http_chassis::in_process::InProcess;
 use internal::Internal;
 use std::sync::{Arc, Mutex, PoisonError};
 use sticky::Sticky;
@@ -24,7 +25,7 @@ pub struct Service {
 }
 
 pub enum Upstream {
-    InProcess(axum::Router),
+    InProcess(InProcess),
     Remote(Balancer),
     Weighted(Weighted),
     Mirroring(Mirroring),
@@ -67,8 +68,11 @@ impl Service {
 
     async fn answer(&self, request: Request<Body>, exchange: &mut Exchange) -> Response {
         match &self.upstream {
-            Upstream::InProcess(router) => {
-                let mut router = router.clone();
+            Upstream::InProcess(service) => {
+                if let Some(response) = service.at_once.as_ref().and_then(|answer| answer(&request)) {
+                    return response;
+                }
+                let mut router = service.router.clone();
                 // A router is always ready and never fails: both are written in its types.
                 match router.call(request).await {
                     Ok(response) => response,

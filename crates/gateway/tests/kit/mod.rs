@@ -37,8 +37,9 @@ pub fn verifier() -> Arc<Verifier> {
 }
 
 pub fn inputs(services: Vec<(String, Router)>, builtin: Option<Builtin>) -> Inputs {
+    let services = services.into_iter().map(|(name, router)| (name, router.into()));
     Inputs {
-        services,
+        services: services.collect(),
         builtin,
         verifier: Some(verifier()),
         metrics: Metrics::default(),

@@ -39,6 +39,11 @@ impl Lookup {
         }
     }
 
+    /// The link of this name, if it is in memory.
+    pub fn known(&self, slug: &Slug) -> Option<Arc<Link>> {
+        self.known.get(slug.as_str()).flatten()
+    }
+
     /// The active link of this name. Many askers of an unknown slug cause one query.
     pub async fn find(&self, slug: &Slug) -> Result<Option<Arc<Link>>> {
         let guard = match self.known.get_value_or_guard_async(slug.as_str()).await {

@@ -1,8 +1,10 @@
 //! `GET /l/{slug}`: look the slug up in memory, write the click down, send the visitor on.
 
+mod at_once;
 mod lookup;
 mod slug;
 
+pub use at_once::at_once;
 pub use lookup::{Link, Lookup};
 pub use slug::Slug;
 
@@ -15,9 +17,9 @@ use axum::{
     extract::{ConnectInfo, Path, Request, State},
     response::{IntoResponse, Response},
 };
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts};
+use http::{Extensions, HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts};
 use http_chassis::problem::Failure;
-use std::{net::IpAddr, net::SocketAddr, sync::Arc};
+use std::net::{IpAddr, SocketAddr};
 
 /// Follows a short link. A `HEAD` is a look, not a click.
 #[utoipa::path(get, path = "/l/{slug}", tag = "redirect", params(("slug" = String, Path)),
@@ -35,12 +37,7 @@ pub async fn follow_on_short_domain(
     let request = request.into_parts().0;
     let host = request.headers.get(header::HOST).and_then(|host| host.to_str().ok());
     let host = request.uri.host().or(host).unwrap_or_default();
-    let host = host.rsplit_once(':').map_or(host, |(name, _)| name);
-    if !links
-        .short_domains
-        .iter()
-        .any(|domain| domain.eq_ignore_ascii_case(host))
-    {
+    if !is_short_domain(&links, host) {
         return Failure(error::nothing_here()).into_response();
     }
     go(&links, &slug, &request).await
@@ -56,12 +53,23 @@ async fn go(links: &Links, slug: &str, request: &Parts) -> Response {
         Err(error) => return Failure(error).into_response(),
     };
     if request.method == Method::GET {
-        links.clicks.record(&Click::now(link.id, visitor(request)));
+        record(links, &link, &request.headers, &request.extensions);
     }
-    redirect(&link)
+    go_to(&link)
 }
 
-fn redirect(link: &Arc<Link>) -> Response {
+/// `host` may have a port.
+fn is_short_domain(links: &Links, host: &str) -> bool {
+    let host = host.rsplit_once(':').map_or(host, |(name, _)| name);
+    let mut domains = links.short_domains.iter();
+    domains.any(|domain| domain.eq_ignore_ascii_case(host))
+}
+
+fn record(links: &Links, link: &Link, headers: &HeaderMap, extensions: &Extensions) {
+    links.clicks.record(&Click::now(link.id, visitor(headers, extensions)));
+}
+
+fn go_to(link: &Link) -> Response {
     let mut response = StatusCode::FOUND.into_response();
     let headers = response.headers_mut();
     headers.insert(header::LOCATION, link.location.clone());
@@ -71,15 +79,9 @@ fn redirect(link: &Arc<Link>) -> Response {
 }
 
 /// The gateway in front has replaced what the outside said with what it knows.
-fn visitor(request: &Parts) -> Visitor<'_> {
-    let headers = &request.headers;
+fn visitor<'a>(headers: &'a HeaderMap, extensions: &Extensions) -> Visitor<'a> {
     let told = text(headers, "x-real-ip").and_then(|ip| ip.parse().ok());
-    let peer = || {
-        request
-            .extensions
-            .get::<ConnectInfo<SocketAddr>>()
-            .map(|peer| peer.0.ip())
-    };
+    let peer = || extensions.get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip());
     let ip: Option<IpAddr> = told.or_else(peer);
     let country = text(headers, "cf-ipcountry").filter(|code| is_country(code));
     Visitor {

@@ -2,10 +2,9 @@
 
 use super::Plan;
 use crate::{process::Process, settings::Settings, settings::parse::Rate};
-use axum::Router;
 use foundation::{Error, Kind, Result};
 use gateway::{Admin, At, Builtin, EntryPoint, Gateway, Inputs, traefik::Static};
-use http_chassis::auth::Verifier;
+use http_chassis::{auth::Verifier, in_process::InProcess};
 use std::{fs, net::SocketAddr, sync::Arc};
 
 const CORE: &str = "http://core:3000";
@@ -21,7 +20,7 @@ pub fn public_url(settings: &Settings) -> String {
 pub async fn open(
     settings: &Settings,
     plan: &Plan,
-    services: Vec<(String, Router)>,
+    services: Vec<(String, InProcess)>,
     verifier: &Arc<Verifier>,
     process: &Process,
 ) -> Result<Gateway> {
@@ -92,7 +91,7 @@ pub fn core_urls(settings: &Settings) -> Vec<String> {
 
 /// A service of this process is at home, another is where its URL says. Only a gateway alone, without Traefik's
 /// configuration, looks for containers named after the services.
-fn builtin(settings: &Settings, plan: &Plan, services: &[(String, Router)]) -> Builtin {
+fn builtin(settings: &Settings, plan: &Plan, services: &[(String, InProcess)]) -> Builtin {
     let lone = services.is_empty() && plan.traefik.is_empty();
     let at = |name: &str, given: &Option<Vec<String>>, usual: &str| {
         if services.iter().any(|(service, _)| service == name) {

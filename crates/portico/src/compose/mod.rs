@@ -142,7 +142,7 @@ async fn open(settings: &Settings, plan: &Plan, url: Option<DatabaseUrl>, proces
     let services = Services::open(settings, plan, &logins, &verifier, process).await?;
     let mut banner = banner::Banner::default();
     if plan.gateway {
-        let inner = services.routers(&verifier, process)?;
+        let inner = services.in_process(&verifier, process)?;
         let gateway = gateway::open(settings, plan, inner, &verifier, process).await?;
         banner.add_all(gateway.addresses());
         for task in gateway.tasks(&process.door) {

@@ -10,13 +10,14 @@ use foundation::{Clock, Error, Kind, Result};
 use http_chassis::{
     auth::Verifier,
     envelope::{self, Envelope, HttpMetrics},
+    in_process::{AtOnce, InProcess},
     server,
 };
 use links::Links;
 use media::Media;
 use portico_core::Core;
 use postgres_chassis::{DatabaseUrl, Pool, PoolSize};
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Instant};
 use telemetry::metrics::{CONTENT_TYPE, Metrics};
 use tokio::net::TcpListener;
 
@@ -105,9 +106,27 @@ impl Services {
         Ok(pool)
     }
 
-    /// Each service's whole router, in its envelope.
-    pub fn routers(&self, verifier: &Arc<Verifier>, process: &Process) -> Result<Vec<(String, Router)>> {
+    /// Each service as the gateway of this process calls it.
+    pub fn in_process(&self, verifier: &Arc<Verifier>, process: &Process) -> Result<Vec<(String, InProcess)>> {
         let metrics = HttpMetrics::register(&process.metrics);
+        let routers = self.routers(verifier, process, &metrics)?;
+        // With traces on, every answer goes the whole way, so that none is missing a span.
+        let quick = self.links.as_ref().filter(|_| !process.tracer.is_on());
+        let at_once = quick.map(|links| redirects(links.clone(), &metrics));
+        let whole = |(name, router): (String, Router)| {
+            let at_once = at_once.clone().filter(|_| name == "links");
+            (name, InProcess { router, at_once })
+        };
+        Ok(routers.into_iter().map(whole).collect())
+    }
+
+    /// Each service's whole router, in its envelope.
+    fn routers(
+        &self,
+        verifier: &Arc<Verifier>,
+        process: &Process,
+        metrics: &HttpMetrics,
+    ) -> Result<Vec<(String, Router)>> {
         let wrap = |service: &'static str, router: Router| {
             let envelope = Envelope {
                 service,
@@ -137,7 +156,8 @@ impl Services {
         process: &mut Process,
     ) -> Result<Vec<(String, SocketAddr)>> {
         let mut addresses = Vec::new();
-        let mut routers = self.routers(verifier, process)?;
+        let metrics = HttpMetrics::register(&process.metrics);
+        let mut routers = self.routers(verifier, process, &metrics)?;
         routers.push(("admin".to_owned(), admin(&process.metrics)));
         for (name, router) in routers {
             let address = match name.as_str() {
@@ -171,6 +191,17 @@ impl Services {
     pub fn close(&self) {
         self.pools.iter().for_each(Pool::close);
     }
+}
+
+/// Redirects of links in memory, counted as the envelope counts them.
+fn redirects(links: Links, metrics: &HttpMetrics) -> AtOnce {
+    let followed = metrics.of("links", "GET", "/l/{slug}", 302);
+    Arc::new(move |request| {
+        let started = Instant::now();
+        let response = links.at_once(request)?;
+        followed.observe(started.elapsed().as_secs_f64());
+        Some(response)
+    })
 }
 
 /// In `up` an admin secret is generated, so that tools of the same machine may use it.
