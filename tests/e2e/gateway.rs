@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 
 const SECRET: &str = "an operator's own secret of 32 bytes or more";
 
-fn segment(value: &Value) -> String {
+pub fn segment(value: &Value) -> String {
     URL_SAFE_NO_PAD.encode(value.to_string())
 }
 
-fn hs256(header: &Value, claims: &Value, secret: &str) -> String {
+pub fn hs256(header: &Value, claims: &Value, secret: &str) -> String {
     let signed = format!("{}.{}", segment(header), segment(claims));
     let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes()), signed.as_bytes());
     format!("{signed}.{}", URL_SAFE_NO_PAD.encode(tag))

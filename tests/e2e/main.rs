@@ -13,3 +13,4 @@ mod permissions;
 mod ratchets;
 mod road;
 mod store;
+mod traefik;

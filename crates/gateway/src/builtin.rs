@@ -200,7 +200,10 @@ fn routes(builtin: &Builtin) -> Vec<BuiltinRoute> {
 
 fn token() -> Middleware {
     Middleware {
-        jwt: Some(Jwt { required: Some(false) }),
+        jwt: Some(Jwt {
+            required: Some(false),
+            ..Jwt::default()
+        }),
         ..Middleware::default()
     }
 }

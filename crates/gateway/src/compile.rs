@@ -7,6 +7,7 @@ use crate::{
     exchange::Retry,
     middleware::{
         Middleware,
+        api_key::ApiKey,
         basic_auth::BasicAuth,
         breaker::Breaker,
         buffering::Buffering,
@@ -17,7 +18,7 @@ use crate::{
         headers::Headers,
         in_flight::InFlight,
         ip_allow::IpAllow,
-        jwt::Jwt,
+        jwt,
         limit::{Form, Limit, Source},
         path::Change,
         redirect::Redirect,
@@ -278,20 +279,16 @@ fn access(builder: &Builder<'_>, config: &model::Middleware) -> Compiled {
         let off = kind.auto_detect == Some(false);
         return Some(Ok(if off { Middleware::Idle } else { Middleware::ContentType }));
     }
-    if let Some(jwt) = &config.jwt {
-        let verifier = builder
-            .ground
-            .verifier
-            .cloned()
-            .ok_or_else(|| "no keys to verify tokens with are configured".to_owned());
-        return Some(verifier.map(|verifier| {
-            Middleware::Jwt(Jwt {
-                verifier,
-                required: jwt.required == Some(true),
-            })
-        }));
+    let plugin = config.plugin.as_ref();
+    if let Some(jwt) = config.jwt.as_ref().or(plugin.and_then(|plugin| plugin.jwt.as_ref())) {
+        let ground = builder.ground;
+        return Some(jwt::compile(jwt, ground.state, ground.verifier).map(Middleware::Jwt));
     }
-    None
+    let key = config
+        .api_key
+        .as_ref()
+        .or(plugin.and_then(|plugin| plugin.api_key.as_ref()))?;
+    Some(ApiKey::compile(key).map(|key| Middleware::ApiKey(Box::new(key))))
 }
 
 fn others(builder: &mut Builder<'_>, provider: &str, config: &model::Middleware) -> Compiled {

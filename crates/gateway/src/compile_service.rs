@@ -7,7 +7,7 @@ use crate::{
         Child, Mirror, Mirroring, Upstream, Weighted,
         balancer::{Balancer, Server, Strategy},
         health::Checks,
-        pool::{Pool, Transport},
+        pool::{Pool, Speaks, Transport},
         sticky::{self, Sticky},
     },
 };
@@ -128,9 +128,10 @@ pub fn pool(builder: &Builder<'_>, uri: &Uri, transport: &Transport, key: &str) 
     if authority.port().is_none() && authority.as_str() != authority.host() {
         return Err(format!("'{uri}': the port is no number"));
     }
-    let secure = match uri.scheme_str() {
-        Some("http") => false,
-        Some("https") => true,
+    let (secure, h2c) = match uri.scheme_str() {
+        Some("http") => (false, false),
+        Some("h2c") => (false, true),
+        Some("https") => (true, false),
         Some(other) => return Err(format!("'{uri}': the scheme {other} is not supported")),
         None => return Err(wrong()),
     };
@@ -143,12 +144,16 @@ pub fn pool(builder: &Builder<'_>, uri: &Uri, transport: &Transport, key: &str) 
         .server_name
         .clone()
         .unwrap_or_else(|| authority.host().trim_matches(['[', ']']).to_owned());
-    let tls_name = secure.then(|| name.try_into().map_err(|_| wrong())).transpose()?;
-    let make = || Pool::new(address.clone(), tls_name, transport.clone());
+    let speaks = match (secure, h2c) {
+        (true, _) => Speaks::Tls(name.try_into().map_err(|_| wrong())?),
+        (false, true) => Speaks::Http2,
+        (false, false) => Speaks::Http1,
+    };
+    let make = || Pool::new(address.clone(), speaks, transport.clone());
     Ok(builder
         .ground
         .state
-        .pool(&format!("{key} {transport:?} {secure} {address}"), make))
+        .pool(&format!("{key} {transport:?} {secure} {h2c} {address}"), make))
 }
 
 pub fn transport(builder: &Builder<'_>, qualified: Option<&str>) -> Result<Transport, String> {
@@ -183,5 +188,6 @@ pub fn transport(builder: &Builder<'_>, qualified: Option<&str>) -> Result<Trans
             .state
             .client_tls(config.insecure_skip_verify != Some(true)),
         server_name: config.server_name.clone(),
+        http2: config.disable_http2 != Some(true),
     })
 }

@@ -19,6 +19,8 @@ pub struct Exchange {
     /// `https` or `http`, as the client used it.
     pub scheme: &'static str,
     pub token: Token,
+    /// Who an authenticating middleware found, for the log.
+    pub username: Option<Box<str>>,
     /// How often a request may be tried anew, beyond what a dead connection excuses.
     pub retry: Retry,
     /// Left by the request half of a middleware for its response half, by place in the chain.
@@ -105,6 +107,7 @@ impl Exchange {
             trace: self.trace,
             scheme: self.scheme,
             token: Token::Absent,
+            username: None,
             retry: Retry::default(),
             notes: Vec::new(),
             server: None,

@@ -210,6 +210,7 @@ pub fn log(entry: &Entry<'_>) {
     tracing::info!(
         target: "access",
         ClientHost = truncated(exchange.ip()),
+        ClientUsername = exchange.username.as_deref().unwrap_or("-"),
         RequestMethod = entry.method.as_str(),
         RequestHost = &*exchange.host,
         RequestPath = &*exchange.instance,

@@ -76,6 +76,7 @@ impl Shared {
             trace: span.context,
             scheme,
             token: Token::Unread,
+            username: None,
             retry: Retry::default(),
             notes: Vec::new(),
             server: None,

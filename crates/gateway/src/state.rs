@@ -3,13 +3,14 @@
 
 use crate::{
     listener::tls,
-    middleware::{breaker::Breaker, limit::Buckets},
+    middleware::{breaker::Breaker, jwt::Remembered, limit::Buckets},
     service::{live::Live, pool::Pool},
 };
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, OnceLock, PoisonError},
 };
+use telemetry::client::Client;
 
 #[derive(Default)]
 pub struct State {
@@ -18,6 +19,8 @@ pub struct State {
     in_flight: Kept<crate::middleware::in_flight::Counts>,
     live: Kept<Live>,
     pools: Kept<Pool>,
+    tokens: Kept<Remembered>,
+    client: OnceLock<Client>,
     /// How servers are spoken to over TLS: verified, or not. Made once; the roots of the web are many.
     client_tls: [OnceLock<Arc<rustls::ClientConfig>>; 2],
 }
@@ -66,6 +69,12 @@ impl State {
         self.pools.get(key, make)
     }
 
+    /// Keys and the tokens they verified. The key holds the options: other options are other keys.
+    pub fn tokens(&self, key: &str, make: impl FnOnce(Client) -> Remembered) -> Arc<Remembered> {
+        let client = self.client.get_or_init(Client::new).clone();
+        self.tokens.get(key, || make(client))
+    }
+
     pub fn client_tls(&self, verify: bool) -> Arc<rustls::ClientConfig> {
         self.client_tls[usize::from(verify)]
             .get_or_init(|| tls::client_config(verify))
@@ -79,5 +88,6 @@ impl State {
         self.in_flight.sweep();
         self.live.sweep();
         self.pools.sweep();
+        self.tokens.sweep();
     }
 }

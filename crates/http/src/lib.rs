@@ -9,6 +9,7 @@ pub mod envelope;
 pub mod extract;
 pub mod health;
 pub mod in_process;
+pub mod keys;
 pub mod problem;
 pub mod request_id;
 pub mod routes;

@@ -39,6 +39,9 @@ pub struct Peer {
     pub verdict: AtomicU8,
 }
 
+/// How HTTP/2 begins.
+const PREFACE: &[u8; 14] = b"PRI * HTTP/2.0";
+
 /// The first byte of a TLS handshake record.
 const HANDSHAKE: u8 = 0x16;
 
@@ -118,7 +121,11 @@ async fn attend(
         verdict: AtomicU8::new(0),
     };
     if first[0] != HANDSHAKE {
-        return speak_h1(&shared, settings, stream, peer, stop).await;
+        return match tokio::time::timeout(settings.header_timeout, is_h2(&stream)).await {
+            Ok(Ok(true)) => speak_h2(&shared, stream, peer, stop).await,
+            Ok(Ok(false)) => speak_h1(&shared, settings, stream, peer, stop).await,
+            _ => {}
+        };
     }
     let Ok(handshake) = tokio::time::timeout(settings.header_timeout, shake(&shared, entry, stream, &mut peer)).await
     else {
@@ -128,6 +135,23 @@ async fn attend(
         Ok(stream) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => speak_h2(&shared, stream, peer, stop).await,
         Ok(stream) => speak_h1(&shared, settings, stream, peer, stop).await,
         Err(error) => tracing::debug!(%error, "a TLS handshake failed"),
+    }
+}
+
+/// Whether the client speaks HTTP/2 without TLS, knowing beforehand that we do (RFC 9113 section 3.3). No method but this
+/// preface's begins alike for longer than a letter.
+async fn is_h2(stream: &TcpStream) -> std::io::Result<bool> {
+    let mut seen = [0_u8; PREFACE.len()];
+    loop {
+        let length = stream.peek(&mut seen).await?;
+        if length == 0 || seen[..length] != PREFACE[..length] {
+            return Ok(false);
+        }
+        if length == PREFACE.len() {
+            return Ok(true);
+        }
+        // The rest is on its way; peeking again would find the same bytes at once.
+        tokio::time::sleep(Duration::from_millis(1)).await;
     }
 }
 

@@ -1,6 +1,7 @@
 //! Middlewares: a request half that lets the request on or answers it, and a response half. A chain runs the first halves down
 //! and the second halves up, in one loop.
 
+pub mod api_key;
 pub mod basic_auth;
 pub mod breaker;
 pub mod buffering;
@@ -10,6 +11,7 @@ pub mod digest_auth;
 pub mod errors;
 pub mod forward_auth;
 pub mod headers;
+pub mod htpasswd;
 pub mod in_flight;
 pub mod ip_allow;
 pub mod jwt;
@@ -30,6 +32,7 @@ pub enum Middleware {
     InFlight(in_flight::InFlight),
     IpAllow(ip_allow::IpAllow),
     Jwt(jwt::Jwt),
+    ApiKey(Box<api_key::ApiKey>),
     Breaker(Arc<breaker::Breaker>),
     Retry(Retry),
     BasicAuth(Box<basic_auth::BasicAuth>),
@@ -68,7 +71,8 @@ impl Middleware {
             Self::Limit(limit) => limit.request(place, request, exchange).await,
             Self::InFlight(in_flight) => in_flight.request(place, request, exchange),
             Self::IpAllow(allow) => allow.request(request, exchange),
-            Self::Jwt(jwt) => jwt.request(request, exchange),
+            Self::Jwt(jwt) => jwt.request(request, exchange).await,
+            Self::ApiKey(key) => key.request(request, exchange).await,
             Self::Breaker(breaker) => breaker.request(place, exchange),
             Self::Retry(retry) => {
                 exchange.retry = *retry;

@@ -31,7 +31,8 @@ shape! {
         encoded_characters: EncodedCharacters,
         grpc_web: Anything,
         jwt: Jwt,
-        plugin: Anything,
+        api_key: ApiKey,
+        plugin: Plugin,
     }
 
     AddPrefix { prefix: String }
@@ -165,8 +166,28 @@ shape! {
         allow_encoded_question_mark: bool,
         allow_encoded_hash: bool,
     }
-    /// Beyond Traefik: access tokens, verified by the platform's own keys.
-    Jwt { required: bool }
+    /// Beyond Traefik: access tokens. Without a key of its own it verifies by the platform's; the names are Traefik Hub's, and
+    /// `secret`, `alg` and `required` those common among plugins.
+    Jwt {
+        required: bool,
+        secret: String,
+        alg: String,
+        signing_secret: String,
+        signing_secret_base64_encoded: bool,
+        public_key: String,
+        jwks_file: String,
+        jwks_url: String,
+        forward_authorization: bool,
+        token_key: String,
+        claims: String,
+        username_claim: String,
+        forward_headers: IndexMap<String, String>,
+    }
+    /// What Traefik takes from plugins and we have ourselves, under the names they have there.
+    Plugin { jwt: Jwt, api_key: ApiKey }
+    /// Beyond Traefik, in Traefik Hub's names: a key in a header, the query or a cookie.
+    ApiKey { key_source: KeySource, secret_non_base64_encoded: bool, secret_values: Vec<String> }
+    KeySource { header: String, header_auth_scheme: String, query: String, cookie: String }
 }
 
 /// Options of something we refuse by name; what they are does not matter.

@@ -4,7 +4,7 @@ use crate::{
     gateway::Control,
     listener::tls,
     model::{Dynamic, text},
-    service::pool::{Pool, Transport},
+    service::pool::{Pool, Speaks, Transport},
     settings::HttpProvider,
 };
 use axum::body::Body;
@@ -60,10 +60,16 @@ impl Source {
             authority.host(),
             authority.port_u16().unwrap_or(if secure { 443 } else { 80 })
         );
-        let name = secure
-            .then(|| authority.host().to_owned().try_into())
-            .transpose()
-            .map_err(|_| "the host is no name")?;
+        let speaks = match secure {
+            true => Speaks::Tls(
+                authority
+                    .host()
+                    .to_owned()
+                    .try_into()
+                    .map_err(|_| "the host is no name")?,
+            ),
+            false => Speaks::Http1,
+        };
         let mut headers = vec![(
             header::HOST,
             HeaderValue::from_str(authority.as_str()).map_err(|_| "the host is no name")?,
@@ -82,12 +88,13 @@ impl Source {
             most_idle: 1,
             tls: tls::client_config(true),
             server_name: None,
+            http2: false,
         };
         Ok(Self {
             endpoint: settings.endpoint.clone(),
             target: uri.path_and_query().cloned().map(Uri::from).unwrap_or_default(),
             headers,
-            pool: Arc::new(Pool::new(address, name, transport)),
+            pool: Arc::new(Pool::new(address, speaks, transport)),
         })
     }
 

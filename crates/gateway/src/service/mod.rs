@@ -1,6 +1,7 @@
 //! Services: where a router's requests go. In this process, to balanced servers, to other services, or to the gateway itself.
 
 pub mod balancer;
+pub mod h2;
 pub mod health;
 pub mod internal;
 pub mod live;

@@ -1,5 +1,7 @@
-//! Kept HTTP/1.1 connections to one server. hyper drives each connection; which one a request takes is decided here, which is
-//! all a reverse proxy needs of a client.
+//! Kept connections to one server: many of HTTP/1.1, or one of HTTP/2. hyper drives each; which one a request takes is decided here,
+//! which is all a reverse proxy needs of a client.
+
+use super::h2;
 
 use axum::body::Body;
 use bytes::Bytes;
@@ -7,7 +9,10 @@ use http::{Request, Response};
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::{
     body::Incoming,
-    client::conn::http1::{self, SendRequest},
+    client::conn::{
+        TrySendError,
+        http1::{self, SendRequest},
+    },
 };
 use hyper_util::rt::TokioIo;
 use std::{
@@ -30,23 +35,39 @@ pub struct Transport {
     pub most_idle: usize,
     pub tls: Arc<rustls::ClientConfig>,
     pub server_name: Option<String>,
+    /// Whether a server that offers HTTP/2 in its TLS handshake is spoken to in it.
+    pub http2: bool,
 }
 
 impl std::fmt::Debug for Transport {
     /// What tells one transport from another, as a key.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let times = (self.dial_timeout, self.header_timeout, self.idle_timeout);
-        write!(f, "{times:?} {} {:?}", self.most_idle, self.server_name)
+        write!(f, "{times:?} {} {:?} {}", self.most_idle, self.server_name, self.http2)
     }
 }
 
 pub struct Pool {
     /// `host:port`
     address: String,
-    /// The name to demand of the server's certificate; `None` speaks plainly.
-    tls_name: Option<rustls_pki_types::ServerName<'static>>,
+    speaks: Speaks,
     transport: Transport,
     idle: Mutex<VecDeque<Idle>>,
+    h2: h2::Connection,
+}
+
+/// What is spoken with a server.
+pub enum Speaks {
+    Http1,
+    /// HTTP/2 in plain text, without asking (`h2c`).
+    Http2,
+    /// TLS, and in it what both sides want. The name is the one to demand of the certificate.
+    Tls(rustls_pki_types::ServerName<'static>),
+}
+
+enum Dialled {
+    Http1(SendRequest<Body>),
+    Http2(hyper::client::conn::http2::SendRequest<Body>),
 }
 
 struct Idle {
@@ -74,12 +95,13 @@ pub enum FailureKind {
 }
 
 impl Pool {
-    pub fn new(address: String, tls_name: Option<rustls_pki_types::ServerName<'static>>, transport: Transport) -> Self {
+    pub fn new(address: String, speaks: Speaks, transport: Transport) -> Self {
         Self {
             address,
-            tls_name,
+            speaks,
             transport,
             idle: Mutex::default(),
+            h2: h2::Connection::default(),
         }
     }
 
@@ -93,6 +115,18 @@ impl Pool {
     /// See [`Failure`].
     pub async fn send(self: &Arc<Self>, request: Request<Body>) -> Result<Response<Body>, Failure> {
         let mut request = request;
+        // A protocol switch needs a connection of its own, which HTTP/2 has none to give.
+        let switches = request.headers().contains_key(http::header::UPGRADE);
+        if let Some(sender) = self.h2.get().filter(|_| !switches) {
+            match self.over_h2(sender, request).await {
+                Err(Failure {
+                    kind: FailureKind::Broken,
+                    request: Some(again),
+                    ..
+                }) => request = again,
+                done => return done.map_err(|failure| Failure { kept: true, ..failure }),
+            }
+        }
         while let Some(sender) = self.kept() {
             match self.over(sender, request).await {
                 // A kept connection the server had closed in the meantime is no failure of the server.
@@ -104,8 +138,12 @@ impl Pool {
                 done => return done.map_err(|failure| Failure { kept: true, ..failure }),
             }
         }
-        match self.connect().await {
-            Ok(sender) => self.over(sender, request).await,
+        match self.connect(switches).await {
+            Ok(Dialled::Http1(sender)) => self.over(sender, request).await,
+            Ok(Dialled::Http2(sender)) => {
+                self.h2.set(&sender);
+                self.over_h2(sender, request).await
+            }
             Err(error) => Err(Failure {
                 kind: FailureKind::Connect,
                 cause: error.to_string(),
@@ -121,28 +159,47 @@ impl Pool {
         request: Request<Body>,
     ) -> Result<Response<Body>, Failure> {
         let sent = sender.try_send_request(request);
+        let response = self.in_time(sent).await?;
+        Ok(self.watch(response, sender))
+    }
+
+    async fn over_h2(
+        &self,
+        mut sender: hyper::client::conn::http2::SendRequest<Body>,
+        request: Request<Body>,
+    ) -> Result<Response<Body>, Failure> {
+        let secure = matches!(self.speaks, Speaks::Tls(_));
+        let sent = sender.try_send_request(h2::in_form(request, secure, &self.address));
+        match self.in_time(sent).await {
+            Ok(response) => Ok(response.map(Body::new)),
+            Err(failure) => Err(Failure {
+                request: failure.request.map(h2::out_of_form),
+                ..failure
+            }),
+        }
+    }
+
+    async fn in_time(
+        &self,
+        sent: impl Future<Output = Result<Response<Incoming>, TrySendError<Request<Body>>>>,
+    ) -> Result<Response<Incoming>, Failure> {
         let limit = self.transport.header_timeout;
-        let answer = if limit.is_zero() {
-            sent.await
-        } else {
-            match tokio::time::timeout(limit, sent).await {
-                Ok(answer) => answer,
-                Err(_) => {
-                    return Err(Failure {
-                        kind: FailureKind::Timeout,
-                        cause: format!("no answer within {limit:?}"),
-                        request: None,
-                        kept: false,
-                    });
-                }
-            }
+        let answer = match limit.is_zero() {
+            true => Ok(sent.await),
+            false => tokio::time::timeout(limit, sent).await,
         };
         match answer {
-            Ok(response) => Ok(self.watch(response, sender)),
-            Err(mut failed) => Err(Failure {
+            Ok(Ok(response)) => Ok(response),
+            Ok(Err(mut failed)) => Err(Failure {
                 kind: FailureKind::Broken,
                 request: failed.take_message(),
                 cause: cause(failed.error()),
+                kept: false,
+            }),
+            Err(_) => Err(Failure {
+                kind: FailureKind::Timeout,
+                cause: format!("no answer within {limit:?}"),
+                request: None,
                 kept: false,
             }),
         }
@@ -207,15 +264,19 @@ impl Pool {
         });
     }
 
-    async fn connect(&self) -> io::Result<SendRequest<Body>> {
+    async fn connect(&self, switches: bool) -> io::Result<Dialled> {
         let dial = async {
             let stream = TcpStream::connect(&self.address).await?;
             stream.set_nodelay(true)?;
-            match &self.tls_name {
-                None => handshake(TokioIo::new(stream)).await,
-                Some(name) => {
-                    let connector = tokio_rustls::TlsConnector::from(self.transport.tls.clone());
-                    handshake(TokioIo::new(connector.connect(name.clone(), stream).await?)).await
+            match &self.speaks {
+                Speaks::Http2 if !switches => h2::handshake(TokioIo::new(stream)).await.map(Dialled::Http2),
+                Speaks::Http1 | Speaks::Http2 => handshake(TokioIo::new(stream)).await.map(Dialled::Http1),
+                Speaks::Tls(name) => {
+                    let stream = self.secure(stream, name, switches).await?;
+                    if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
+                        return h2::handshake(TokioIo::new(stream)).await.map(Dialled::Http2);
+                    }
+                    handshake(TokioIo::new(stream)).await.map(Dialled::Http1)
                 }
             }
         };
@@ -223,6 +284,24 @@ impl Pool {
             Ok(done) => done,
             Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "connecting took too long")),
         }
+    }
+}
+
+impl Pool {
+    async fn secure(
+        &self,
+        stream: TcpStream,
+        name: &rustls_pki_types::ServerName<'static>,
+        switches: bool,
+    ) -> io::Result<tokio_rustls::client::TlsStream<TcpStream>> {
+        let mut tls = self.transport.tls.clone();
+        if self.transport.http2 && !switches {
+            let mut offering = (*tls).clone();
+            offering.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+            tls = Arc::new(offering);
+        }
+        let connector = tokio_rustls::TlsConnector::from(tls);
+        connector.connect(name.clone(), stream).await
     }
 }
 

@@ -2,12 +2,12 @@
 
 use super::{
     claims,
-    keys::Keys,
-    settings::{JwtSecret, TokenHeader},
+    settings::{JwtSecret, Key, TokenHeader},
 };
 use crate::refusal::Refusal;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::HeaderMap;
+use http_chassis::keys::Keys;
 use jsonwebtoken::{Validation, decode, decode_header};
 use serde_json::Value;
 use telemetry::client::Client;
@@ -18,9 +18,23 @@ pub struct Secret {
     keys: Keys,
 }
 
+fn keys(key: &Key) -> Keys {
+    match key {
+        Key::Hmac { secret, .. } => Keys::secret(secret.expose().as_bytes()),
+        Key::Pem { family, text } => Keys::pem(*family, text).unwrap_or_else(|error| {
+            tracing::error!(
+                error,
+                "HASURA_GRAPHQL_JWT_SECRET: the key cannot be read; no token will be accepted"
+            );
+            Keys::none()
+        }),
+        Key::Remote { url } => Keys::fetched(url),
+    }
+}
+
 impl Secret {
     pub fn new(settings: JwtSecret) -> Self {
-        let keys = Keys::new(&settings.key);
+        let keys = keys(&settings.key);
         Secret { settings, keys }
     }
 

@@ -5,7 +5,6 @@ mod claims;
 mod hook;
 mod json_path;
 mod jwt;
-mod keys;
 mod settings;
 
 pub use settings::{Claims as JwtClaims, Settings};

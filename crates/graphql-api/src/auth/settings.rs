@@ -2,6 +2,7 @@
 
 use super::json_path::JsonPath;
 use foundation::Secret;
+use http_chassis::keys::Family;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -52,13 +53,6 @@ impl std::fmt::Debug for Key {
             Key::Remote { url } => f.write_str(url),
         }
     }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Family {
-    Rsa,
-    Ec,
-    Ed25519,
 }
 
 /// Where in a token the session variables are.

@@ -1,0 +1,86 @@
+//! The gateway alone, configured as Traefik is: flags, and a file of routers.
+
+mod access;
+mod grpc;
+
+use portico_tests::{Client, Directory, Process, environment};
+use std::{
+    io::{BufRead, BufReader},
+    process::{Child, Command, Stdio},
+};
+
+pub struct Lone {
+    pub process: Process,
+    /// `host:port` of the entrypoint `web`.
+    pub web: String,
+    directory: Directory,
+}
+
+impl Lone {
+    /// With a dynamic file, and more flags of the static configuration.
+    pub fn start(dynamic: &str, flags: &[&str]) -> Self {
+        let directory = Directory::make();
+        std::fs::write(directory.path().join("dynamic.yml"), dynamic).expect("a file");
+        let mut environment = environment();
+        environment.insert(
+            "PORTICO_DATA_DIR".into(),
+            directory.path().join("data").display().to_string(),
+        );
+        let mut arguments = vec![
+            "serve",
+            "gateway",
+            "--",
+            "--entrypoints.web.address=127.0.0.1:0",
+            "--providers.file.filename=dynamic.yml",
+            "--providers.providersthrottleduration=0s",
+        ];
+        arguments.extend(flags);
+        let mut process = Process::start("gateway", &arguments, &environment, directory.path());
+        let web = process.listeners(&["web"])["web"].clone();
+        Self {
+            process,
+            web,
+            directory,
+        }
+    }
+
+    pub fn client(&self) -> Client {
+        Client::new(&format!("http://{}", self.web))
+    }
+
+    /// Replaces the dynamic file in one step, as an editor does.
+    #[allow(dead_code)]
+    pub fn configure(&self, dynamic: &str) {
+        let (new, place) = (
+            self.directory.path().join("new"),
+            self.directory.path().join("dynamic.yml"),
+        );
+        std::fs::write(&new, dynamic).expect("a file");
+        std::fs::rename(new, place).expect("a file");
+    }
+}
+
+/// A program of the tests' clients that says its port in its first line; killed when dropped.
+pub struct Origin {
+    child: Child,
+    pub port: u16,
+}
+
+impl Origin {
+    pub fn start(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("the origin starts");
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().expect("piped"))
+            .read_line(&mut line)
+            .expect("a line");
+        let port = line.trim().parse().expect("its port");
+        Self { child, port }
+    }
+}
+
+impl Drop for Origin {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
