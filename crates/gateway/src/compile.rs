@@ -11,6 +11,7 @@ use crate::{
         basic_auth::BasicAuth,
         breaker::Breaker,
         buffering::Buffering,
+        cache::Cache,
         compress::Compress,
         digest_auth::DigestAuth,
         errors::Errors,
@@ -198,7 +199,13 @@ fn traffic(builder: &Builder<'_>, name: &str, config: &model::Middleware) -> Com
             })),
         });
     }
-    None
+    let cache = config.cache.as_ref()?;
+    let bytes = cache.max_bytes.unwrap_or(64 << 20);
+    let most = cache.max_entry_bytes.unwrap_or(1 << 20).min(bytes);
+    Some(Ok(Middleware::Cache(Cache {
+        store: state.cache(name, bytes),
+        most_bytes: usize::try_from(most).unwrap_or(usize::MAX),
+    })))
 }
 
 fn rate_limit(builder: &Builder<'_>, name: &str, limit: &model::middleware::RateLimit) -> Result<Limit, String> {

@@ -3,7 +3,7 @@
 
 use crate::{
     listener::tls,
-    middleware::{breaker::Breaker, jwt::Remembered, limit::Buckets},
+    middleware::{breaker::Breaker, cache::Store, jwt::Remembered, limit::Buckets},
     service::{live::Live, pool::Pool},
 };
 use std::{
@@ -20,6 +20,7 @@ pub struct State {
     live: Kept<Live>,
     pools: Kept<Pool>,
     tokens: Kept<Remembered>,
+    caches: Kept<Store>,
     client: OnceLock<Client>,
     /// How servers are spoken to over TLS: verified, or not. Made once; the roots of the web are many.
     client_tls: [OnceLock<Arc<rustls::ClientConfig>>; 2],
@@ -75,6 +76,11 @@ impl State {
         self.tokens.get(key, || make(client))
     }
 
+    /// Another size is another cache.
+    pub fn cache(&self, middleware: &str, bytes: u64) -> Arc<Store> {
+        self.caches.get(&format!("{middleware} {bytes}"), || Store::new(bytes))
+    }
+
     pub fn client_tls(&self, verify: bool) -> Arc<rustls::ClientConfig> {
         self.client_tls[usize::from(verify)]
             .get_or_init(|| tls::client_config(verify))
@@ -89,5 +95,6 @@ impl State {
         self.live.sweep();
         self.pools.sweep();
         self.tokens.sweep();
+        self.caches.sweep();
     }
 }

@@ -1,6 +1,7 @@
 //! The gateway alone, configured as Traefik is: flags, and a file of routers.
 
 mod access;
+mod cache;
 mod grpc;
 
 use portico_tests::{Client, Directory, Process, environment};

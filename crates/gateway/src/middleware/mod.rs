@@ -5,6 +5,7 @@ pub mod api_key;
 pub mod basic_auth;
 pub mod breaker;
 pub mod buffering;
+pub mod cache;
 pub mod compress;
 pub mod content_type;
 pub mod digest_auth;
@@ -41,6 +42,7 @@ pub enum Middleware {
     Errors(Box<errors::Errors>),
     Buffering(buffering::Buffering),
     Compress(Box<compress::Compress>),
+    Cache(cache::Cache),
     ContentType,
     Idle,
 }
@@ -54,6 +56,7 @@ pub enum Note {
     Errors(Box<errors::Asked>),
     Cookies(Vec<http::HeaderValue>),
     Compress(compress::Wish),
+    Cache(Box<cache::Asked>),
 }
 
 /// The request goes on, or is answered here.
@@ -87,6 +90,7 @@ impl Middleware {
             }
             Self::Buffering(buffering) => buffering.request(request, exchange).await,
             Self::Compress(compress) => compress.request(place, request, exchange),
+            Self::Cache(cache) => cache.request(place, request, exchange).await,
             Self::ContentType | Self::Idle => Flow::On,
         }
     }
@@ -101,6 +105,7 @@ impl Middleware {
             Self::Errors(errors) => errors.response(place, response, exchange).await,
             Self::Buffering(buffering) => buffering.response(response, exchange).await,
             Self::Compress(compress) => compress.response(place, response, exchange).await,
+            Self::Cache(cache) => cache.response(place, response, exchange),
             Self::ContentType => content_type::response(response).await,
             _ => response,
         }

@@ -32,6 +32,7 @@ shape! {
         grpc_web: Anything,
         jwt: Jwt,
         api_key: ApiKey,
+        cache: Cache,
         plugin: Plugin,
     }
 
@@ -183,6 +184,8 @@ shape! {
         username_claim: String,
         forward_headers: IndexMap<String, String>,
     }
+    /// Beyond Traefik: answers kept as RFC 9111 says. Bytes in all, and of one body.
+    Cache { max_bytes: u64, max_entry_bytes: u64 }
     /// What Traefik takes from plugins and we have ourselves, under the names they have there.
     Plugin { jwt: Jwt, api_key: ApiKey }
     /// Beyond Traefik, in Traefik Hub's names: a key in a header, the query or a cookie.
