@@ -16,6 +16,7 @@ use crate::{
         digest_auth::DigestAuth,
         errors::Errors,
         forward_auth::ForwardAuth,
+        grpc_web::GrpcWeb,
         headers::Headers,
         in_flight::InFlight,
         ip_allow::IpAllow,
@@ -281,6 +282,9 @@ fn access(builder: &Builder<'_>, config: &model::Middleware) -> Compiled {
     }
     if let Some(headers) = &config.headers {
         return Some(Headers::compile(headers).map(|headers| Middleware::Headers(Box::new(headers))));
+    }
+    if let Some(web) = &config.grpc_web {
+        return Some(Ok(Middleware::GrpcWeb(GrpcWeb::compile(web))));
     }
     if let Some(kind) = &config.content_type {
         let off = kind.auto_detect == Some(false);

@@ -11,6 +11,7 @@ pub mod content_type;
 pub mod digest_auth;
 pub mod errors;
 pub mod forward_auth;
+pub mod grpc_web;
 pub mod headers;
 pub mod htpasswd;
 pub mod in_flight;
@@ -43,6 +44,7 @@ pub enum Middleware {
     Buffering(buffering::Buffering),
     Compress(Box<compress::Compress>),
     Cache(cache::Cache),
+    GrpcWeb(grpc_web::GrpcWeb),
     ContentType,
     Idle,
 }
@@ -57,6 +59,7 @@ pub enum Note {
     Cookies(Vec<http::HeaderValue>),
     Compress(compress::Wish),
     Cache(Box<cache::Asked>),
+    GrpcWeb(Box<grpc_web::Spoken>),
 }
 
 /// The request goes on, or is answered here.
@@ -91,6 +94,7 @@ impl Middleware {
             Self::Buffering(buffering) => buffering.request(request, exchange).await,
             Self::Compress(compress) => compress.request(place, request, exchange),
             Self::Cache(cache) => cache.request(place, request, exchange).await,
+            Self::GrpcWeb(web) => web.request(place, request, exchange),
             Self::ContentType | Self::Idle => Flow::On,
         }
     }
@@ -106,6 +110,7 @@ impl Middleware {
             Self::Buffering(buffering) => buffering.response(response, exchange).await,
             Self::Compress(compress) => compress.response(place, response, exchange).await,
             Self::Cache(cache) => cache.response(place, response, exchange),
+            Self::GrpcWeb(_) => grpc_web::response(place, response, exchange),
             Self::ContentType => content_type::response(response).await,
             _ => response,
         }

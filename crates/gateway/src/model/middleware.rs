@@ -29,7 +29,7 @@ shape! {
         retry: Retry,
         content_type: ContentType,
         encoded_characters: EncodedCharacters,
-        grpc_web: Anything,
+        grpc_web: GrpcWeb,
         jwt: Jwt,
         api_key: ApiKey,
         cache: Cache,
@@ -158,6 +158,7 @@ shape! {
         retry_non_idempotent_method: bool,
     }
     ContentType { auto_detect: bool }
+    GrpcWeb { allow_origins: Vec<String> }
     EncodedCharacters {
         allow_encoded_slash: bool,
         allow_encoded_back_slash: bool,
