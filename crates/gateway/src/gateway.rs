@@ -61,7 +61,10 @@ pub struct Control {
 ///
 /// # Errors
 /// An address cannot be bound, or a setting cannot be used.
-pub async fn open(settings: Settings, inputs: Inputs) -> Result<Gateway, Error> {
+pub async fn open(mut settings: Settings, inputs: Inputs) -> Result<Gateway, Error> {
+    if let Some(docker) = &mut settings.providers.docker {
+        docker.environment = settings.environment.clone();
+    }
     let mut listeners = Vec::new();
     let mut addresses = Vec::new();
     for (entry, point) in settings.entry_points.iter().enumerate() {

@@ -1,6 +1,6 @@
 //! What the gateway is told before it starts: entrypoints, providers, limits. Traefik's static configuration becomes this too.
 
-use crate::{address::Net, model::RouterTls, rule::Syntax};
+use crate::{address::Net, model::RouterTls, provider::template::Environment, rule::Syntax};
 use foundation::Error;
 use std::{path::PathBuf, time::Duration};
 
@@ -18,6 +18,8 @@ pub struct Settings {
     pub admin: Option<Admin>,
     pub default_syntax: Syntax,
     pub providers: Providers,
+    /// What templates in dynamic files may read with `env`.
+    pub environment: Environment,
     /// Connections held at once over all entrypoints.
     pub max_connections: usize,
 }
@@ -33,6 +35,7 @@ impl Default for Settings {
             admin: None,
             default_syntax: Syntax::V3,
             providers: Providers::default(),
+            environment: Environment::default(),
             max_connections: 20_000,
         }
     }
@@ -172,7 +175,10 @@ pub struct DockerProvider {
     /// `unix:///var/run/docker.sock` or `tcp://host:port`.
     pub endpoint: String,
     pub exposed_by_default: bool,
+    /// A template.
     pub default_rule: String,
+    /// What it may read with `env`.
+    pub environment: Environment,
     pub network: String,
     pub constraints: String,
 }

@@ -1,6 +1,7 @@
 //! Dynamic configuration from a file or a directory, YAML or TOML. A broken change keeps the last good configuration and says
 //! what is wrong where. Changes are found by looking at the files' times and sizes, which works on every file system.
 
+use super::template::{self, Environment};
 use crate::{
     gateway::Control,
     model::{Dynamic, Mistake, Place, text},
@@ -21,7 +22,7 @@ pub async fn run(settings: FileProvider, control: Arc<Control>, stop: Cancellati
     loop {
         let files = list(&settings.path);
         if seen.as_ref() != Some(&files) {
-            match read(&files) {
+            match read(&files, &control.shared.settings.environment) {
                 Ok(dynamic) => control.apply("file", dynamic),
                 Err(mistakes) => {
                     for mistake in &mistakes {
@@ -71,11 +72,11 @@ fn collect(path: &Path, named: bool, files: &mut Seen) -> io::Result<()> {
     Ok(())
 }
 
-fn read(files: &Seen) -> Result<Dynamic, Vec<Mistake>> {
+fn read(files: &Seen, environment: &Environment) -> Result<Dynamic, Vec<Mistake>> {
     let mut whole = Dynamic::default();
     let mut mistakes = Vec::new();
     for (path, ..) in files {
-        match read_one(path) {
+        match read_one(path, environment) {
             Ok(part) => {
                 for name in whole.merge(part) {
                     tracing::error!(file = %path.display(), name, "configured twice, differently; left out");
@@ -87,11 +88,11 @@ fn read(files: &Seen) -> Result<Dynamic, Vec<Mistake>> {
     if mistakes.is_empty() { Ok(whole) } else { Err(mistakes) }
 }
 
-/// One file of dynamic configuration.
+/// One file of dynamic configuration, its template carried out.
 ///
 /// # Errors
 /// Every mistake in it.
-pub fn read_one(path: &Path) -> Result<Dynamic, Vec<Mistake>> {
+pub fn read_one(path: &Path, environment: &Environment) -> Result<Dynamic, Vec<Mistake>> {
     let name = path.display().to_string();
     let wrong = |message: String| {
         let place = Place {
@@ -105,9 +106,7 @@ pub fn read_one(path: &Path) -> Result<Dynamic, Vec<Mistake>> {
         }]
     };
     let content = fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
-    if content.contains("{{") {
-        return Err(wrong("templates ({{ … }}) are not supported yet".into()));
-    }
+    let content = template::render(&content, gtmpl_ng::Value::Nil, environment).map_err(wrong)?;
     let node = if name.ends_with(".toml") {
         text::toml(&name, &content)
     } else {

@@ -1,7 +1,7 @@
 //! From containers and their `traefik.*` labels to dynamic configuration, with all that Traefik wires up unasked: default rule,
 //! names, port and address. Pure; the engine is [`super::docker`]'s business.
 
-use super::template;
+use super::{constraints, template};
 use crate::{
     model::{
         Dynamic, Http, Mistake, Node, Place, Router, Value,
@@ -76,7 +76,7 @@ fn one(container: &Container, all: &[Container], settings: &DockerProvider) -> R
             .parse()
             .map_err(|_| wrong(container, "traefik.enable", "true or false is expected here"))?,
     };
-    let admitted = template::admitted(container, &settings.constraints)
+    let admitted = constraints::admitted(container, &settings.constraints)
         .map_err(|message| wrong(container, "constraints", message))?;
     if !enabled || !admitted {
         return Ok(None);
@@ -247,7 +247,7 @@ fn routers(container: &Container, settings: &DockerProvider, http: &mut Http, na
         }
         routers.insert(name.to_owned(), Router::default());
     }
-    let rule = template::default_rule(&settings.default_rule, container, name)
+    let rule = template::default_rule(&settings.default_rule, container, name, &settings.environment)
         .map_err(|message| wrong(container, "defaultRule", message))?;
     for router in routers.values_mut() {
         if router.rule.as_deref().unwrap_or_default().is_empty() {
@@ -314,6 +314,7 @@ mod tests {
             endpoint: String::new(),
             exposed_by_default: true,
             default_rule: "Host(`{{ normalize .Name }}`)".into(),
+            environment: template::Environment::default(),
             network: String::new(),
             constraints: String::new(),
         }

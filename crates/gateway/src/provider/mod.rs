@@ -1,10 +1,11 @@
 //! Providers: where configuration comes from while the gateway runs.
 
+mod constraints;
 mod docker;
 pub mod file;
 mod http;
 mod labels;
-mod template;
+pub mod template;
 
 use crate::gateway::Control;
 use futures_util::future::BoxFuture;

@@ -4,6 +4,7 @@ mod shapes;
 
 use crate::{
     model::{Mistake, Node, Place, Reader, Shape, Value, text},
+    provider::template::Environment,
     rule::Syntax,
     settings::{
         AccessLog, Admin, DockerProvider, EntryPoint, FileProvider, Forwarded, HttpProvider, Providers, Redirect,
@@ -198,6 +199,7 @@ impl Static {
                     .default_rule
                     .clone()
                     .unwrap_or_else(|| "Host(`{{ normalize .Name }}`)".into()),
+                environment: Environment::default(),
                 network: docker.network.clone().unwrap_or_default(),
                 constraints: docker.constraints.clone().unwrap_or_default(),
             });

@@ -62,6 +62,7 @@ fn gateway_settings(settings: &Settings, plan: &Plan) -> Result<gateway::Setting
         certificate_dir: Some(settings.data_dir.join("certificates")),
         drain: settings.shutdown_deadline,
         admin: Some(Admin::whole("admin")),
+        environment: Arc::new(std::env::vars().collect()),
         ..gateway::Settings::default()
     })
 }
