@@ -153,3 +153,38 @@ async fn a_backup_taken_while_it_runs_restores_everything() {
     let content = ada.get(&format!("/v1/media/assets/{asset}/content")).await.expect(200);
     assert_eq!(content.body, crate::media::photo());
 }
+
+#[test]
+fn check_reads_what_traefik_would() {
+    let directory = Directory::make();
+    let write = |text: &str| fs::write(directory.path().join("dynamic.yml"), text).expect("a file");
+    let flags = [
+        "check",
+        "--",
+        "--entrypoints.web.address=:80",
+        "--providers.file.filename=dynamic.yml",
+    ];
+    write("http:\n  routers:\n    r: {rule: 'Host(`{{ env \"DOMAIN\" }}`)', service: api@internal}\n");
+    let (code, out, errors) = run(&directory, &flags, &[("DOMAIN", "a.test")]);
+    assert_eq!(code, 0, "{errors}");
+    assert!(out.contains("gateway: right"), "{out}");
+
+    write(
+        "http:\n  routers:\n    r: {rule: 'Host(`a.test`)', service: nobody, middlewares: [none]}\n    s: {rule: 'Hots(`a.test`)', service: api@internal}\n",
+    );
+    let (code, _, errors) = run(&directory, &flags, &[]);
+    assert_eq!(code, 1);
+    for part in ["router r@file", "nobody", "none", "router s@file", "Hots"] {
+        assert!(errors.contains(part), "{part} in:\n{errors}");
+    }
+    write("http:\n  routers:\n    r: {rul: 'Host(`a.test`)'}\n");
+    let (code, _, errors) = run(&directory, &flags, &[]);
+    assert_eq!(code, 1);
+    assert!(
+        errors.contains("dynamic.yml:3") && errors.contains("did you mean 'rule'?"),
+        "{errors}"
+    );
+    let (code, _, errors) = run(&directory, &["check", "--", "--entrypoints.web.adress=:80"], &[]);
+    assert_eq!(code, 1);
+    assert!(errors.contains("did you mean 'address'?"), "{errors}");
+}

@@ -124,6 +124,24 @@ impl Published {
         }
     }
 
+    /// What is off, and why.
+    pub fn mistakes(&self) -> Vec<String> {
+        let listing = self.listing.load();
+        let kinds = [
+            ("router", &listing.routers),
+            ("service", &listing.services),
+            ("middleware", &listing.middlewares),
+        ];
+        let all = kinds
+            .iter()
+            .flat_map(|(kind, things)| things.iter().map(move |(name, thing)| (kind, name, thing)));
+        let told = all.flat_map(|(kind, name, thing)| {
+            let reasons = thing["error"].as_array().into_iter().flatten();
+            reasons.map(move |reason| format!("{kind} {name}: {}", reason.as_str().unwrap_or_default()))
+        });
+        told.collect()
+    }
+
     pub fn publish(&self, listing: Listing) {
         self.listing.store(listing.into());
     }

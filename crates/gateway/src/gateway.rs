@@ -7,6 +7,7 @@ use crate::{
     listener::{Listener, lanes::Lanes, tls},
     meter::Meter,
     model::{self, Dynamic},
+    provider,
     service::internal::Internal,
     settings::Settings,
     shared::Shared,
@@ -52,7 +53,7 @@ pub struct Control {
     services: Vec<(String, InProcess)>,
     builtin: Option<Builtin>,
     generated: Arc<rustls::sign::CertifiedKey>,
-    published: Arc<Published>,
+    pub published: Arc<Published>,
     metrics: Metrics,
     applied: watch::Sender<u64>,
 }
@@ -61,10 +62,7 @@ pub struct Control {
 ///
 /// # Errors
 /// An address cannot be bound, or a setting cannot be used.
-pub async fn open(mut settings: Settings, inputs: Inputs) -> Result<Gateway, Error> {
-    if let Some(docker) = &mut settings.providers.docker {
-        docker.environment = settings.environment.clone();
-    }
+pub async fn open(settings: Settings, inputs: Inputs) -> Result<Gateway, Error> {
     let mut listeners = Vec::new();
     let mut addresses = Vec::new();
     for (entry, point) in settings.entry_points.iter().enumerate() {
@@ -81,42 +79,10 @@ pub async fn open(mut settings: Settings, inputs: Inputs) -> Result<Gateway, Err
         addresses.push((point.name.clone(), address));
         listeners.push(Listener { entry, socket });
     }
-    let server_name =
-        HeaderValue::from_str(&settings.server_name).map_err(|error| Error::internal("the server name", error))?;
-    let names: Vec<Arc<str>> = settings
-        .entry_points
-        .iter()
-        .map(|entry| entry.name.as_str().into())
-        .collect();
-    let generated = tls::generated(settings.certificate_dir.as_deref(), &inputs.certificate_names)?;
-    let shown = settings
-        .entry_points
-        .iter()
-        .map(|entry| serde_json::json!({"name": entry.name, "address": entry.address, "asDefault": entry.as_default}));
-    let published = Arc::new(Published::new(shown.collect(), providers(&settings)));
-    let shared = Arc::new(Shared {
-        snapshot: ArcSwap::from_pointee(Snapshot {
-            entries: Vec::new(),
-            checks: Vec::new(),
-        }),
-        state: State::default(),
-        meter: Meter::register(&inputs.metrics, &names),
-        tracer: inputs.tracer,
-        verifier: inputs.verifier,
-        server_name,
-        settings,
-    });
-    let control = Arc::new(Control {
-        shared,
-        configs: Mutex::default(),
-        services: inputs.services,
-        builtin: inputs.builtin,
-        generated,
-        published,
-        metrics: inputs.metrics,
-        applied: watch::Sender::new(0),
-    });
-    control.apply(PROVIDER, control.own());
+    let control = Control::make(settings, inputs)?;
+    if let Some(files) = &control.shared.settings.providers.file {
+        provider::file::load(files, &control);
+    }
     Ok(Gateway {
         control,
         listeners,
@@ -181,12 +147,58 @@ impl Gateway {
             "health checks".into(),
             Box::pin(watch_health(self.control.clone(), stop.clone())),
         ));
-        tasks.extend(crate::provider::tasks(&self.control, stop));
+        tasks.extend(provider::tasks(&self.control, stop));
         tasks
     }
 }
 
 impl Control {
+    /// With the built-in configuration in force.
+    ///
+    /// # Errors
+    /// A setting cannot be used.
+    pub fn make(mut settings: Settings, inputs: Inputs) -> Result<Arc<Self>, Error> {
+        if let Some(docker) = &mut settings.providers.docker {
+            docker.environment = settings.environment.clone();
+        }
+        let server_name =
+            HeaderValue::from_str(&settings.server_name).map_err(|error| Error::internal("the server name", error))?;
+        let names: Vec<Arc<str>> = settings
+            .entry_points
+            .iter()
+            .map(|entry| entry.name.as_str().into())
+            .collect();
+        let generated = tls::generated(settings.certificate_dir.as_deref(), &inputs.certificate_names)?;
+        let shown = settings.entry_points.iter().map(
+            |entry| serde_json::json!({"name": entry.name, "address": entry.address, "asDefault": entry.as_default}),
+        );
+        let published = Arc::new(Published::new(shown.collect(), providers(&settings)));
+        let shared = Arc::new(Shared {
+            snapshot: ArcSwap::from_pointee(Snapshot {
+                entries: Vec::new(),
+                checks: Vec::new(),
+            }),
+            state: State::default(),
+            meter: Meter::register(&inputs.metrics, &names),
+            tracer: inputs.tracer,
+            verifier: inputs.verifier,
+            server_name,
+            settings,
+        });
+        let control = Arc::new(Control {
+            shared,
+            configs: Mutex::default(),
+            services: inputs.services,
+            builtin: inputs.builtin,
+            generated,
+            published,
+            metrics: inputs.metrics,
+            applied: watch::Sender::new(0),
+        });
+        control.apply(PROVIDER, control.own());
+        Ok(control)
+    }
+
     /// Puts a provider's configuration in force; what it had before is replaced whole.
     pub fn apply(&self, provider: &str, config: Dynamic) {
         // Held while building, so that configurations take force in the order they came.

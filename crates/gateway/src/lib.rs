@@ -8,6 +8,7 @@ mod api;
 mod build;
 pub mod builtin;
 mod canonical;
+mod check;
 mod compile;
 mod compile_service;
 mod exchange;
@@ -29,7 +30,7 @@ pub mod traefik;
 
 pub use address::Net;
 pub use builtin::{At, Builtin, Rate};
+pub use check::check;
 pub use gateway::{Control, Gateway, Inputs, open};
-pub use provider::file::read_one as read_file;
 pub use rule::Syntax;
 pub use settings::{Admin, EntryPoint, Settings};

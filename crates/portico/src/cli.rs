@@ -30,7 +30,8 @@ pub fn command() -> Command {
                         .long("connect")
                         .action(ArgAction::SetTrue)
                         .help("also try the database and the store"),
-                ),
+                )
+                .arg(traefik()),
         )
         .subcommand(
             Command::new("migrate")
@@ -78,13 +79,15 @@ fn serve() -> Command {
                 .num_args(1..)
                 .value_parser(PossibleValuesParser::new(SERVICES)),
         )
-        .arg(
-            Arg::new("traefik")
-                .last(true)
-                .num_args(0..)
-                .value_name("TRAEFIK FLAGS")
-                .allow_hyphen_values(true),
-        )
+        .arg(traefik())
+}
+
+fn traefik() -> Arg {
+    Arg::new("traefik")
+        .last(true)
+        .num_args(0..)
+        .value_name("TRAEFIK FLAGS")
+        .allow_hyphen_values(true)
 }
 
 fn user() -> Command {

@@ -85,3 +85,35 @@ impl Drop for Origin {
         let _ = self.child.wait();
     }
 }
+
+/// Traefik's variables alone, as in a stack that only swapped the image.
+#[tokio::test]
+async fn variables_of_traefik_are_enough() {
+    let directory = Directory::make();
+    let rule =
+        "http: {routers: {r: {rule: 'Host(`{{ env \"PORTICO_RATE_LIMIT_CORE\" }}.test`)', service: ping@internal}}}";
+    std::fs::write(directory.path().join("dynamic.yml"), rule).expect("a file");
+    let mut environment = environment();
+    for (name, value) in [
+        ("TRAEFIK_ENTRYPOINTS_WEB_ADDRESS", "127.0.0.1:0"),
+        ("TRAEFIK_PROVIDERS_FILE_FILENAME", "dynamic.yml"),
+        ("TRAEFIK_PING_MANUALROUTING", "true"),
+    ] {
+        environment.insert(name.into(), value.into());
+    }
+    environment.insert(
+        "PORTICO_DATA_DIR".into(),
+        directory.path().join("data").display().to_string(),
+    );
+    let mut process = Process::start("gateway", &["serve", "gateway"], &environment, directory.path());
+    let client = Client::new(&format!("http://{}", process.listeners(&["web"])["web"]));
+    let ping = client.with("host", "off.test");
+    for _ in 0..50 {
+        if ping.get("/").await.status == 200 {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    ping.get("/").await.expect(200);
+    client.get("/health").await.problem(404, "ROUTE_NOT_FOUND");
+}

@@ -67,6 +67,12 @@ impl Builder<'_> {
         if let Err(error) = placed {
             enabled = false;
             errors.push(error);
+            // What else is wrong, so that all can be mended at once.
+            for middleware in &middlewares {
+                let also = self.chain(std::slice::from_ref(middleware), provider).err();
+                let unsaid = also.filter(|also| !errors.contains(also));
+                errors.extend(unsaid);
+            }
         }
         if !enabled {
             tracing::warn!(router = &*qualified, errors = ?errors, "a router is disabled");

@@ -22,14 +22,7 @@ pub async fn run(settings: FileProvider, control: Arc<Control>, stop: Cancellati
     loop {
         let files = list(&settings.path);
         if seen.as_ref() != Some(&files) {
-            match read(&files, &control.shared.settings.environment) {
-                Ok(dynamic) => control.apply("file", dynamic),
-                Err(mistakes) => {
-                    for mistake in &mistakes {
-                        tracing::error!(place = %mistake.place, key = mistake.key, message_ = mistake.message, "the configuration was not applied");
-                    }
-                }
-            }
+            apply(&files, &control);
             seen = Some(files);
         }
         if !settings.watch {
@@ -40,6 +33,30 @@ pub async fn run(settings: FileProvider, control: Arc<Control>, stop: Cancellati
             () = stop.cancelled() => return,
         }
     }
+}
+
+/// What is there is in force before the first request comes.
+pub fn load(settings: &FileProvider, control: &Control) {
+    apply(&list(&settings.path), control);
+}
+
+fn apply(files: &Seen, control: &Control) {
+    match read(files, &control.shared.settings.environment) {
+        Ok(dynamic) => control.apply("file", dynamic),
+        Err(mistakes) => {
+            for mistake in &mistakes {
+                tracing::error!(place = %mistake.place, key = mistake.key, message_ = mistake.message, "the configuration was not applied");
+            }
+        }
+    }
+}
+
+/// What is configured at a path now.
+///
+/// # Errors
+/// Every mistake in the files.
+pub fn read_all(path: &Path, environment: &Environment) -> Result<Dynamic, Vec<Mistake>> {
+    read(&list(path), environment)
 }
 
 type Seen = Vec<(PathBuf, Option<SystemTime>, u64)>;
@@ -92,7 +109,7 @@ fn read(files: &Seen, environment: &Environment) -> Result<Dynamic, Vec<Mistake>
 ///
 /// # Errors
 /// Every mistake in it.
-pub fn read_one(path: &Path, environment: &Environment) -> Result<Dynamic, Vec<Mistake>> {
+fn read_one(path: &Path, environment: &Environment) -> Result<Dynamic, Vec<Mistake>> {
     let name = path.display().to_string();
     let wrong = |message: String| {
         let place = Place {

@@ -16,7 +16,7 @@ pub use shapes::Static;
 use std::{io, time::Duration};
 
 /// Where Traefik looks when no file is named.
-const USUAL_FILES: [&str; 3] = [
+pub const USUAL_FILES: [&str; 3] = [
     "/etc/traefik/traefik.yml",
     "/etc/traefik/traefik.yaml",
     "/etc/traefik/traefik.toml",

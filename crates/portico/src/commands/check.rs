@@ -1,13 +1,24 @@
-//! `portico check`: the settings were read when we get here; `--connect` also tries what they point at.
+//! `portico check`: the settings were read when we get here. Then the gateway's configuration, which after `--` is Traefik's;
+//! `--connect` also tries what the settings point at.
 
 use crate::{compose, settings::Settings};
-use foundation::Result;
+use clap::ArgMatches;
+use foundation::{Error, Kind, Result};
 use postgres_chassis::{Pool, PoolSize};
 use std::process::ExitCode;
 
-pub async fn run(settings: Settings, connect: bool) -> Result<ExitCode> {
+pub async fn run(settings: Settings, matches: &ArgMatches) -> Result<ExitCode> {
     println!("settings: right");
-    if !connect {
+    let flags = matches.get_many::<String>("traefik");
+    let mistakes = compose::check_gateway(
+        &settings,
+        flags.map(|flags| flags.cloned().collect()).unwrap_or_default(),
+    )?;
+    if !mistakes.is_empty() {
+        return Err(Error::new(Kind::Invalid, "GATEWAY_CONFIGURATION", mistakes.join("\n")));
+    }
+    println!("gateway: right");
+    if !matches.get_flag("connect") {
         return Ok(ExitCode::SUCCESS);
     }
     let mut well = true;

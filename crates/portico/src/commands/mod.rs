@@ -26,7 +26,7 @@ pub fn run(name: &str, matches: &ArgMatches, settings: Settings) -> Result<ExitC
         match name {
             "up" => compose::up(settings).await,
             "serve" => compose::serve(settings, matches).await,
-            "check" => check::run(settings, matches.get_flag("connect")).await,
+            "check" => check::run(settings, matches).await,
             "migrate" => migrate::run(settings, matches.subcommand_name() == Some("status")).await,
             "user" => user::run(settings, matches).await,
             "token" => token::run(settings, matches).await,

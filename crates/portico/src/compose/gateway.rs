@@ -24,9 +24,7 @@ pub async fn open(
     verifier: &Arc<Verifier>,
     process: &Process,
 ) -> Result<Gateway> {
-    let traefik = !plan.traefik.is_empty();
-    let own = gateway_settings(settings, plan)?;
-    let own = if traefik { over(own, &plan.traefik)? } else { own };
+    let own = whole_settings(settings, plan)?;
     let names = settings.short_domains.iter().chain(&settings.cdn_domain).cloned();
     let inputs = Inputs {
         builtin: Some(builtin(settings, plan, &services)),
@@ -37,6 +35,49 @@ pub async fn open(
         certificate_names: names.collect(),
     };
     gateway::open(own, inputs).await
+}
+
+/// `portico check`: every mistake of the gateway's configuration, static and dynamic.
+///
+/// # Errors
+/// The static configuration cannot be used; the message has all its mistakes.
+pub fn check(settings: &Settings, plan: &Plan) -> Result<Vec<String>> {
+    let inputs = Inputs {
+        services: Vec::new(),
+        builtin: None,
+        verifier: None,
+        metrics: telemetry::metrics::Metrics::default(),
+        tracer: telemetry::trace::Tracer::default(),
+        certificate_names: Vec::new(),
+    };
+    // Looking changes nothing, so no certificate is made and kept either.
+    let own = gateway::Settings {
+        certificate_dir: None,
+        ..whole_settings(settings, plan)?
+    };
+    gateway::check(own, inputs)
+}
+
+fn whole_settings(settings: &Settings, plan: &Plan) -> Result<gateway::Settings> {
+    let own = gateway_settings(settings, plan)?;
+    if speaks_traefik(plan) {
+        over(own, &plan.traefik)
+    } else {
+        Ok(own)
+    }
+}
+
+/// Whether Traefik's static configuration counts: flags are given, or, as where its image was swapped for ours, a gateway alone
+/// finds its variables or its file.
+fn speaks_traefik(plan: &Plan) -> bool {
+    let lone = plan.gateway && !plan.up && !plan.needs_database();
+    let variables = || std::env::vars().any(|(name, _)| name.starts_with("TRAEFIK_"));
+    let file = || {
+        gateway::traefik::USUAL_FILES
+            .iter()
+            .any(|path| fs::exists(path).unwrap_or(false))
+    };
+    !plan.traefik.is_empty() || lone && (variables() || file())
 }
 
 fn gateway_settings(settings: &Settings, plan: &Plan) -> Result<gateway::Settings> {
@@ -93,7 +134,7 @@ pub fn core_urls(settings: &Settings) -> Vec<String> {
 /// A service of this process is at home, another is where its URL says. Only a gateway alone, without Traefik's
 /// configuration, looks for containers named after the services.
 fn builtin(settings: &Settings, plan: &Plan, services: &[(String, InProcess)]) -> Builtin {
-    let lone = services.is_empty() && plan.traefik.is_empty();
+    let lone = services.is_empty() && !speaks_traefik(plan);
     let at = |name: &str, given: &Option<Vec<String>>, usual: &str| {
         if services.iter().any(|(service, _)| service == name) {
             return Some(At::InProcess);

@@ -89,6 +89,23 @@ pub async fn serve(settings: Settings, matches: &ArgMatches) -> Result<ExitCode>
     run(&settings, &plan).await
 }
 
+/// Every mistake of the configuration a gateway with these flags of Traefik would have.
+///
+/// # Errors
+/// The static configuration cannot be used.
+pub fn check_gateway(settings: &Settings, traefik: Vec<String>) -> Result<Vec<String>> {
+    let plan = Plan {
+        up: false,
+        gateway: true,
+        core: false,
+        media: false,
+        links: false,
+        store: false,
+        traefik,
+    };
+    gateway::check(settings, &plan)
+}
+
 /// Lock, log, database, then the parts; and the same in reverse.
 async fn run(settings: &Settings, plan: &Plan) -> Result<ExitCode> {
     let started = Instant::now();
