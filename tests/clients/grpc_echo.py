@@ -13,6 +13,9 @@ import grpc
 class Echo(grpc.GenericRpcHandler):
     def service(self, details):
         name = details.method.rsplit("/", 1)[1]
+        if details.method == "/grpc.health.v1.Health/Check":
+            # HealthCheckResponse {status: SERVING}
+            return grpc.unary_unary_rpc_method_handler(lambda request, context: b"\x08\x01")
         return {
             "Unary": grpc.unary_unary_rpc_method_handler(self.unary),
             "Fail": grpc.unary_unary_rpc_method_handler(self.fail),

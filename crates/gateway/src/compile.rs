@@ -4,7 +4,6 @@ use crate::{
     address::{Net, Strategy as IpStrategy},
     build::{Builder, qualify, split},
     compile_service,
-    exchange::Retry,
     middleware::{
         Middleware,
         api_key::ApiKey,
@@ -24,6 +23,7 @@ use crate::{
         limit::{Form, Limit, Source},
         path::Change,
         redirect::Redirect,
+        retry,
     },
     model::{self, Period, middleware::SourceCriterion},
 };
@@ -188,17 +188,7 @@ fn traffic(builder: &Builder<'_>, name: &str, config: &model::Middleware) -> Com
         return Some(made.map(|made| Middleware::Breaker(state.breaker(&format!("{name} {breaker:?}"), || made))));
     }
     if let Some(retry) = &config.retry {
-        if retry.status.as_ref().is_some_and(|status| !status.is_empty()) {
-            return Some(Err("retry by status is not supported".into()));
-        }
-        return Some(match retry.attempts {
-            None | Some(0) => Err("the attempts are missing".into()),
-            Some(attempts) => Ok(Middleware::Retry(Retry {
-                attempts,
-                any_method: retry.retry_non_idempotent_method == Some(true),
-                pause: retry.initial_interval.unwrap_or_default().0,
-            })),
-        });
+        return Some(retry::compile(retry).map(Middleware::Retry));
     }
     let cache = config.cache.as_ref()?;
     let bytes = cache.max_bytes.unwrap_or(64 << 20);

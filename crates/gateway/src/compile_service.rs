@@ -1,4 +1,4 @@
-//! One service of the model to what runs: balancers with their servers and pools, weighted, mirroring, failover.
+//! One service of the model to what runs: balancers with their servers and pools, weighted, by client, mirroring, failover.
 
 use crate::{
     build::{Builder, qualify, split},
@@ -23,7 +23,10 @@ pub fn upstream(builder: &mut Builder<'_>, qualified: &str, config: &model::Serv
     if let Some(balancer) = &config.load_balancer {
         let made = load_balancer(builder, qualified, balancer)?;
         if let Some(check) = &balancer.health_check {
-            builder.checks.push(Checks::new(check, &made)?);
+            let checks = Checks::new(check, &made, |server| {
+                checked_at(builder, provider, balancer, check, server)
+            })?;
+            builder.checks.push(checks);
         }
         return Ok(Upstream::Remote(made));
     }
@@ -43,6 +46,18 @@ pub fn upstream(builder: &mut Builder<'_>, qualified: &str, config: &model::Serv
             sticky: sticky.map(|cookie| Sticky::new(cookie, qualified)),
             turn: Mutex::default(),
         }));
+    }
+    if let Some(rendezvous) = &config.highest_random_weight {
+        let mut children = Vec::new();
+        for child in rendezvous.services.iter().flatten() {
+            let name = qualify(child.name.as_deref().unwrap_or_default(), provider);
+            children.push(Child {
+                service: builder.service(&name)?,
+                weight: child.weight.unwrap_or(1),
+                token: name,
+            });
+        }
+        return Ok(Upstream::Rendezvous(children));
     }
     if let Some(mirroring) = &config.mirroring {
         let main = builder.service(&qualify(mirroring.service.as_deref().unwrap_or_default(), provider))?;
@@ -69,7 +84,38 @@ pub fn upstream(builder: &mut Builder<'_>, qualified: &str, config: &model::Serv
         let fallback = builder.service(&qualify(failover.fallback.as_deref().unwrap_or_default(), provider))?;
         return Ok(Upstream::Failover(main, fallback));
     }
-    Err("the service says neither loadBalancer nor weighted, mirroring or failover".into())
+    Err("the service says neither loadBalancer nor weighted, highestRandomWeight, mirroring or failover".into())
+}
+
+/// Where a server's health is asked: at the server, or at the port and by the scheme the check names.
+fn checked_at(
+    builder: &Builder<'_>,
+    provider: &str,
+    balancer: &model::service::LoadBalancer,
+    check: &model::service::HealthCheck,
+    server: &Server,
+) -> Result<Arc<Pool>, String> {
+    if check.port.is_none() && check.scheme.is_none() {
+        return Ok(server.pool.clone());
+    }
+    let told = |error: http::Error| format!("healthCheck: {error}");
+    let uri: Uri = server.url.parse().map_err(|_| format!("'{}' is no URL", server.url))?;
+    let scheme = check.scheme.as_deref().or(uri.scheme_str()).unwrap_or("http");
+    let host = uri.host().unwrap_or_default();
+    let port = check.port.or(uri.port_u16());
+    let authority = port.map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
+    let at = Uri::builder()
+        .scheme(scheme)
+        .authority(authority)
+        .path_and_query("/")
+        .build()
+        .map_err(told)?;
+    let name = balancer
+        .servers_transport
+        .as_deref()
+        .map(|name| qualify(name, provider));
+    let transport = transport(builder, name.as_deref())?;
+    pool(builder, &at, &transport, &name.unwrap_or_default())
 }
 
 fn load_balancer(
@@ -94,6 +140,12 @@ fn load_balancer(
         sticky: cookie.map(|cookie| Sticky::new(cookie, qualified)),
         pass_host: config.pass_host_header != Some(false),
         turn: Mutex::default(),
+        budget: builder.ground.state.budget(qualified),
+        passive: config.passive_health_check.as_ref().map(|check| {
+            let window = check.failure_window.map_or(Duration::from_secs(10), |window| window.0);
+            let most = check.max_failed_attempts.and_then(|most| usize::try_from(most).ok());
+            (window, most.unwrap_or(1).max(1))
+        }),
     })
 }
 

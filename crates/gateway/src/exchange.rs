@@ -32,11 +32,27 @@ pub struct Exchange {
     pub network_error: bool,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Retry {
     pub attempts: u32,
     pub any_method: bool,
     pub pause: std::time::Duration,
+    /// Answers with these are tried anew, too: from and to, both included.
+    pub statuses: std::sync::Arc<[(u16, u16)]>,
+    /// After this long nothing is tried anew.
+    pub within: Option<std::time::Duration>,
+    /// A dead connection is not tried anew for the route's sake.
+    pub not_on_network_error: bool,
+    /// Bodies up to this long are read first, so that they can be sent again.
+    pub most_body: Option<usize>,
+    /// The body, once it has been read.
+    pub body: Option<bytes::Bytes>,
+}
+
+impl Retry {
+    pub fn wants(&self, status: u16) -> bool {
+        self.statuses.iter().any(|(from, to)| (*from..=*to).contains(&status))
+    }
 }
 
 /// The bearer token, looked at once, by whoever asks first.

@@ -4,7 +4,7 @@
 use crate::{
     listener::tls,
     middleware::{breaker::Breaker, cache::Store, jwt::Remembered, limit::Buckets},
-    service::{live::Live, pool::Pool},
+    service::{budget::Budget, live::Live, pool::Pool},
 };
 use std::{
     collections::HashMap,
@@ -18,6 +18,7 @@ pub struct State {
     breakers: Kept<Breaker>,
     in_flight: Kept<crate::middleware::in_flight::Counts>,
     live: Kept<Live>,
+    budgets: Kept<Budget>,
     pools: Kept<Pool>,
     tokens: Kept<Remembered>,
     caches: Kept<Store>,
@@ -65,6 +66,10 @@ impl State {
         self.live.get(&format!("{service} {url}"), Live::default)
     }
 
+    pub fn budget(&self, service: &str) -> Arc<Budget> {
+        self.budgets.get(service, Budget::default)
+    }
+
     /// Connections to one address over one transport; services share them.
     pub fn pool(&self, key: &str, make: impl FnOnce() -> Pool) -> Arc<Pool> {
         self.pools.get(key, make)
@@ -93,6 +98,7 @@ impl State {
         self.breakers.sweep();
         self.in_flight.sweep();
         self.live.sweep();
+        self.budgets.sweep();
         self.pools.sweep();
         self.tokens.sweep();
         self.caches.sweep();

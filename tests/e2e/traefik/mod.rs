@@ -3,6 +3,7 @@
 mod access;
 mod cache;
 mod grpc;
+mod services;
 
 use portico_tests::{Client, Directory, Process, environment};
 use std::{
@@ -50,7 +51,6 @@ impl Lone {
     }
 
     /// Replaces the dynamic file in one step, as an editor does.
-    #[allow(dead_code)]
     pub fn configure(&self, dynamic: &str) {
         let (new, place) = (
             self.directory.path().join("new"),

@@ -104,7 +104,7 @@ impl Errors {
     }
 }
 
-fn range(text: &str) -> Result<(u16, u16), String> {
+pub fn range(text: &str) -> Result<(u16, u16), String> {
     let wrong = || format!("'{text}' is no status or range of statuses");
     let (from, to) = text.split_once('-').unwrap_or((text, text));
     let read = |text: &str| text.trim().parse::<u16>().map_err(|_| wrong());

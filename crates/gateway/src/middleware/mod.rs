@@ -20,6 +20,7 @@ pub mod jwt;
 pub mod limit;
 pub mod path;
 pub mod redirect;
+pub mod retry;
 
 use crate::exchange::{Exchange, Retry};
 use axum::{body::Body, response::Response};
@@ -80,10 +81,7 @@ impl Middleware {
             Self::Jwt(jwt) => jwt.request(request, exchange).await,
             Self::ApiKey(key) => key.request(request, exchange).await,
             Self::Breaker(breaker) => breaker.request(place, exchange),
-            Self::Retry(retry) => {
-                exchange.retry = *retry;
-                Flow::On
-            }
+            Self::Retry(retry) => retry::request(retry, request, exchange).await,
             Self::BasicAuth(auth) => auth.request(request, exchange).await,
             Self::DigestAuth(auth) => auth.request(request, exchange),
             Self::ForwardAuth(auth) => auth.request(place, request, exchange).await,

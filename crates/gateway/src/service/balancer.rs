@@ -1,6 +1,7 @@
 //! A load balancer over remote servers: picks one, sends, and moves on when a server is dead.
 
 use super::{
+    budget::Budget,
     live::Live,
     pool::{Failure, FailureKind, Pool},
     sticky::Sticky,
@@ -11,6 +12,7 @@ use crate::{
     forwarded,
 };
 use axum::{body::Body, response::Response};
+use bytes::Bytes;
 use foundation::{Error, Kind};
 use http::{HeaderValue, Request, StatusCode, header};
 use http_body::Body as _;
@@ -34,6 +36,9 @@ pub struct Balancer {
     pub pass_host: bool,
     /// Credits of the weighted round robin, by server.
     pub turn: Mutex<Vec<i64>>,
+    pub budget: Arc<Budget>,
+    /// Within this window so many failures take a server out for as long.
+    pub passive: Option<(Duration, usize)>,
 }
 
 pub struct Server {
@@ -89,6 +94,8 @@ impl Balancer {
         let wanted = wanted.filter(|&index| self.servers[index].live.is_healthy() && self.servers[index].weight > 0);
         let mut tried = Vec::new();
         let mut tries = 0;
+        self.budget.earn();
+        let began = Instant::now();
         loop {
             let Some(index) = wanted.filter(|_| tries == 0).or_else(|| self.pick(&tried, exchange)) else {
                 return answer::problem(&answer::no_server(&self.name), exchange);
@@ -97,7 +104,17 @@ impl Balancer {
             exchange.server = Some(server.url.clone());
             tries += 1;
             match self.ask(server, request, exchange).await {
-                Ok(mut response) => {
+                Ok((response, Some(again))) if may_retry(exchange, tries, began) && self.budget.spend() => {
+                    tracing::debug!(
+                        service = &*self.name,
+                        server = &*server.url,
+                        status = response.status().as_u16(),
+                        "an answer is tried anew"
+                    );
+                    pause(exchange, tries).await;
+                    request = again;
+                }
+                Ok((mut response, _)) => {
                     if let Some(sticky) = self.sticky.as_ref().filter(|_| wanted != Some(index)) {
                         sticky.set(response.headers_mut(), &server.token);
                     }
@@ -112,7 +129,10 @@ impl Balancer {
                         tried.push(index);
                     }
                     let servers = u32::try_from(self.servers.len()).unwrap_or(u32::MAX);
-                    let left = tries < exchange.retry.attempts.max(servers) || (failure.kept && tries < KEPT_TRIES);
+                    // Another server, or a new connection, costs the failing one nothing; the same one again does.
+                    let elsewhere = tries < servers || (failure.kept && tries < KEPT_TRIES);
+                    let configured = may_retry(exchange, tries, began) && !exchange.retry.not_on_network_error;
+                    let left = elsewhere || (configured && self.budget.spend());
                     match failure.request {
                         Some(again) if left => {
                             if tried.len() >= self.servers.len() {
@@ -131,7 +151,13 @@ impl Balancer {
         }
     }
 
-    async fn ask(&self, server: &Server, request: Request<Body>, exchange: &Exchange) -> Result<Response, Failure> {
+    /// The answer, and the request to try anew if its status is one the route wants tried anew.
+    async fn ask(
+        &self,
+        server: &Server,
+        request: Request<Body>,
+        exchange: &Exchange,
+    ) -> Result<(Response, Option<Request<Body>>), Failure> {
         let (request, original) = self.prepare(server, request, exchange);
         let upgrade = exchange.upgrade;
         let (request, client_side) = if upgrade {
@@ -145,20 +171,40 @@ impl Balancer {
             Ok(mut response) => {
                 server.live.answered(started.elapsed());
                 server.live.recovered();
+                if response.status().is_server_error() {
+                    self.note_failure(server);
+                }
                 if response.status() == StatusCode::SWITCHING_PROTOCOLS {
                     join(&mut response, client_side);
                 } else {
                     forwarded::drop_hop_by_hop_of_response(response.headers_mut());
                 }
-                Ok(response)
+                let again = original.filter(|_| exchange.retry.wants(response.status().as_u16()));
+                Ok((response, again))
             }
             Err(mut failure) => {
+                if !failure.kept {
+                    self.note_failure(server);
+                }
                 // A server that is slow is not helped by asking again, unless the route says so.
                 if failure.kind != FailureKind::Timeout || exchange.retry.attempts > 1 {
                     failure.request = failure.request.or(original);
                 }
                 Err(failure)
             }
+        }
+    }
+
+    fn note_failure(&self, server: &Server) {
+        if let Some((window, most)) = self.passive
+            && server.live.failed(window, most)
+        {
+            tracing::warn!(
+                service = &*self.name,
+                server = &*server.url,
+                seconds = window.as_secs_f64(),
+                "a server failed too often and is left out"
+            );
         }
     }
 
@@ -180,7 +226,13 @@ impl Balancer {
         }
         *request.version_mut() = http::Version::HTTP_11;
         let safe = is_idempotent(request.method()) || exchange.retry.any_method;
-        let copy = (safe && !exchange.upgrade && request.body().is_end_stream()).then(|| head_copy(&request));
+        let body = exchange
+            .retry
+            .body
+            .clone()
+            .or(request.body().is_end_stream().then(Bytes::new));
+        let copy = body.filter(|_| safe && !exchange.upgrade);
+        let copy = copy.map(|body| copy_with(&request, body));
         (request, copy)
     }
 
@@ -207,7 +259,7 @@ impl Balancer {
             Strategy::TwoChoices => {
                 let first = candidates[rand::random_range(0..candidates.len())];
                 let second = candidates[rand::random_range(0..candidates.len())];
-                let load = |index: usize| self.servers[index].live.in_flight.load(Relaxed);
+                let load = |index: usize| self.servers[index].live.peak_cost();
                 Some(if load(second) < load(first) { second } else { first })
             }
             Strategy::Rendezvous => candidates.into_iter().max_by_key(|&index| {
@@ -230,6 +282,11 @@ impl Balancer {
     }
 }
 
+fn may_retry(exchange: &Exchange, tries: u32, began: Instant) -> bool {
+    let in_time = exchange.retry.within.is_none_or(|within| began.elapsed() < within);
+    in_time && tries < exchange.retry.attempts
+}
+
 /// Picks by smooth weighted round robin; on equal credit the first.
 pub fn smooth(credit: &mut [i64], candidates: &[usize], weight: impl Fn(usize) -> i64) -> Option<usize> {
     let mut total = 0;
@@ -247,8 +304,12 @@ pub fn smooth(credit: &mut [i64], candidates: &[usize], weight: impl Fn(usize) -
     best
 }
 
-fn head_copy(request: &Request<Body>) -> Request<Body> {
-    let mut copy = Request::new(Body::empty());
+fn copy_with(request: &Request<Body>, body: Bytes) -> Request<Body> {
+    let mut copy = Request::new(if body.is_empty() {
+        Body::empty()
+    } else {
+        Body::from(body)
+    });
     *copy.method_mut() = request.method().clone();
     *copy.uri_mut() = request.uri().clone();
     *copy.version_mut() = request.version();

@@ -2,7 +2,11 @@
 //! requests it works on, how fast it has answered.
 
 use std::{
-    sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
+    collections::VecDeque,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 
@@ -14,6 +18,12 @@ pub struct Live {
     pub in_flight: AtomicUsize,
     /// Microseconds, exponentially weighted.
     latency: AtomicU64,
+    /// The same, but a slow answer counts at once and is forgotten slowly (Finagle's peak EWMA).
+    peak: AtomicU64,
+    /// Milliseconds since `born`: out until then, after too many failures.
+    out_until: AtomicU64,
+    /// When it failed lately, oldest first.
+    failures: Mutex<VecDeque<u64>>,
 }
 
 impl Default for Live {
@@ -24,6 +34,9 @@ impl Default for Live {
             aside_until: AtomicU64::new(0),
             in_flight: AtomicUsize::new(0),
             latency: AtomicU64::new(0),
+            peak: AtomicU64::new(0),
+            out_until: AtomicU64::new(0),
+            failures: Mutex::default(),
         }
     }
 }
@@ -34,7 +47,24 @@ impl Live {
     }
 
     pub fn is_healthy(&self) -> bool {
-        self.healthy.load(Relaxed)
+        let out_until = self.out_until.load(Relaxed);
+        self.healthy.load(Relaxed) && (out_until == 0 || out_until <= self.now())
+    }
+
+    /// Counts a failure; `most` of them within the window take the server out for as long. Answers whether they did.
+    pub fn failed(&self, window: Duration, most: usize) -> bool {
+        let now = self.now();
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        while failures.front().is_some_and(|at| at + millis(window) < now) {
+            failures.pop_front();
+        }
+        failures.push_back(now);
+        let out = failures.len() >= most;
+        if out {
+            failures.clear();
+            self.out_until.store(now + millis(window), Relaxed);
+        }
+        out
     }
 
     pub fn is_aside(&self) -> bool {
@@ -58,14 +88,28 @@ impl Live {
         let before = self.latency.load(Relaxed);
         let next = if before == 0 { sample } else { (before * 7 + sample) / 8 };
         self.latency.store(next, Relaxed);
+        let peak = self.peak.load(Relaxed);
+        let next = if sample > peak {
+            sample
+        } else {
+            (peak * 15 + sample) / 16
+        };
+        self.peak.store(next, Relaxed);
+    }
+
+    /// As [`Live::cost`], by the worst of late.
+    pub fn peak_cost(&self) -> u64 {
+        self.queue().saturating_mul(self.peak.load(Relaxed).max(1))
     }
 
     /// Expected wait: latency times the requests it would stand behind.
     pub fn cost(&self) -> u64 {
-        let queue = u64::try_from(self.in_flight.load(Relaxed))
-            .unwrap_or(u64::MAX)
-            .saturating_add(1);
-        self.latency.load(Relaxed).max(1).saturating_mul(queue)
+        self.queue().saturating_mul(self.latency.load(Relaxed).max(1))
+    }
+
+    fn queue(&self) -> u64 {
+        let in_flight = u64::try_from(self.in_flight.load(Relaxed)).unwrap_or(u64::MAX);
+        in_flight.saturating_add(1)
     }
 
     fn now(&self) -> u64 {

@@ -1,6 +1,7 @@
 //! Services: where a router's requests go. In this process, to balanced servers, to other services, or to the gateway itself.
 
 pub mod balancer;
+pub mod budget;
 pub mod h2;
 pub mod health;
 pub mod internal;
@@ -15,7 +16,10 @@ use futures_util::future::BoxFuture;
 use http::{Request, StatusCode};
 use http_chassis::in_process::InProcess;
 use internal::Internal;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::{Arc, Mutex, PoisonError},
+};
 use sticky::Sticky;
 use tower::Service as _;
 
@@ -29,6 +33,8 @@ pub enum Upstream {
     InProcess(InProcess),
     Remote(Balancer),
     Weighted(Weighted),
+    /// The same client, the same service, in proportion to their weights.
+    Rendezvous(Vec<Child>),
     Mirroring(Mirroring),
     Failover(Arc<Service>, Arc<Service>),
     Internal(Internal),
@@ -83,6 +89,10 @@ impl Service {
             Upstream::Remote(balancer) => balancer.call(request, exchange).await,
             Upstream::Internal(internal) => internal.call(request, exchange).await,
             Upstream::Weighted(weighted) => weighted.call(request, exchange, &self.name).await,
+            Upstream::Rendezvous(children) => match rendezvous(children, exchange) {
+                Some(child) => child.service.call(request, exchange).await,
+                None => answer::problem(&answer::no_server(&self.name), exchange),
+            },
             Upstream::Mirroring(mirroring) => mirroring.call(request, exchange).await,
             Upstream::Failover(main, fallback) => {
                 let chosen = if main.is_up() { main } else { fallback };
@@ -97,10 +107,26 @@ impl Service {
             Upstream::InProcess(_) | Upstream::Internal(_) => true,
             Upstream::Remote(balancer) => balancer.is_up(),
             Upstream::Weighted(weighted) => weighted.children.iter().any(|child| child.service.is_up()),
+            Upstream::Rendezvous(children) => children.iter().any(|child| child.service.is_up()),
             Upstream::Mirroring(mirroring) => mirroring.main.is_up(),
             Upstream::Failover(main, fallback) => main.is_up() || fallback.is_up(),
         }
     }
+}
+
+/// Rendezvous hashing with weights: each service draws a number from its name and the client, and the highest weight / -ln(number)
+/// wins, so a service that comes or goes moves its own clients only.
+fn rendezvous<'a>(children: &'a [Child], exchange: &Exchange) -> Option<&'a Child> {
+    let usable = children
+        .iter()
+        .filter(|child| child.weight > 0 && child.service.is_up());
+    let score = |child: &Child| {
+        let mut hasher = DefaultHasher::new();
+        (exchange.ip(), &child.token).hash(&mut hasher);
+        let drawn = (hasher.finish() as f64 + 1.0) / (u64::MAX as f64 + 2.0);
+        child.weight as f64 / -drawn.ln()
+    };
+    usable.max_by(|a, b| score(a).total_cmp(&score(b)))
 }
 
 impl Weighted {
