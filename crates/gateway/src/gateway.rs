@@ -21,11 +21,12 @@ use http::HeaderValue;
 use http_chassis::{auth::Verifier, in_process::InProcess};
 use std::{
     net::SocketAddr,
+    os::fd::{AsFd, OwnedFd},
     sync::{Arc, Mutex, PoisonError},
 };
 use telemetry::{metrics::Metrics, trace::Tracer};
 use tokio::{net::TcpListener, sync::Semaphore, sync::watch, task::JoinSet};
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// What the composition hands over.
 pub struct Inputs {
@@ -38,6 +39,8 @@ pub struct Inputs {
     pub tracer: Tracer,
     /// Names for the generated certificate, besides localhost.
     pub certificate_names: Vec<String>,
+    /// Sockets taken over from the process before, by entrypoint.
+    pub sockets: Vec<(String, std::net::TcpListener)>,
 }
 
 pub struct Gateway {
@@ -62,11 +65,17 @@ pub struct Control {
 ///
 /// # Errors
 /// An address cannot be bound, or a setting cannot be used.
-pub async fn open(settings: Settings, inputs: Inputs) -> Result<Gateway, Error> {
+pub async fn open(settings: Settings, mut inputs: Inputs) -> Result<Gateway, Error> {
+    let mut taken = std::mem::take(&mut inputs.sockets);
     let mut listeners = Vec::new();
     let mut addresses = Vec::new();
     for (entry, point) in settings.entry_points.iter().enumerate() {
-        let socket = bind(&point.address).await.map_err(|error| {
+        let found = taken.iter().position(|(name, _)| *name == point.name);
+        let opened = match found.map(|place| taken.swap_remove(place).1) {
+            Some(socket) if fits(&socket, &point.address) => from_other(socket),
+            _ => bind(&point.address).await,
+        };
+        let socket = opened.map_err(|error| {
             let message = format!(
                 "the entrypoint '{}' cannot listen on {}: {error}",
                 point.name, point.address
@@ -103,6 +112,21 @@ fn providers(settings: &Settings) -> Vec<String> {
         .collect()
 }
 
+/// Whether a socket listens where the configuration wants it; port 0 wants any.
+fn fits(socket: &std::net::TcpListener, wanted: &str) -> bool {
+    let port = wanted
+        .rsplit(':')
+        .next()
+        .and_then(|port| port.trim_end_matches("/tcp").parse::<u16>().ok());
+    let listens = socket.local_addr().map(|address| address.port()).ok();
+    port.is_some_and(|port| port == 0 || Some(port) == listens)
+}
+
+fn from_other(socket: std::net::TcpListener) -> std::io::Result<TcpListener> {
+    socket.set_nonblocking(true)?;
+    TcpListener::from_std(socket)
+}
+
 async fn bind(address: &str) -> std::io::Result<TcpListener> {
     let address = address.trim_end_matches("/tcp");
     let address = if address.starts_with(':') {
@@ -121,6 +145,19 @@ impl Gateway {
     /// Where each entrypoint listens, with the port the system chose for `:0`.
     pub fn addresses(&self) -> &[(String, SocketAddr)] {
         &self.addresses
+    }
+
+    /// The listening sockets, to be handed to a successor.
+    ///
+    /// # Errors
+    /// There are too many open files.
+    pub fn sockets(&self) -> std::io::Result<Vec<(String, OwnedFd)>> {
+        let settings = &self.control.shared.settings;
+        let copy = |listener: &Listener| {
+            let name = settings.entry_points[listener.entry].name.clone();
+            Ok((name, listener.socket.as_fd().try_clone_to_owned()?))
+        };
+        self.listeners.iter().map(copy).collect()
     }
 
     pub fn control(&self) -> Arc<Control> {
@@ -153,6 +190,11 @@ impl Gateway {
 }
 
 impl Control {
+    /// A successor serves on the same sockets now.
+    pub fn leave(&self) {
+        self.shared.leaving.cancel();
+    }
+
     /// With the built-in configuration in force.
     ///
     /// # Errors
@@ -183,6 +225,8 @@ impl Control {
             tracer: inputs.tracer,
             verifier: inputs.verifier,
             server_name,
+            leaving: CancellationToken::new(),
+            tunnels: TaskTracker::new(),
             settings,
         });
         let control = Arc::new(Control {

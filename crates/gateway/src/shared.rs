@@ -22,6 +22,7 @@ use std::{
     time::Instant,
 };
 use telemetry::trace::{Kind as SpanKind, Span, TRACEPARENT, TraceContext, Tracer};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub struct Shared {
     pub settings: Settings,
@@ -31,6 +32,9 @@ pub struct Shared {
     pub tracer: Tracer,
     pub verifier: Option<Arc<Verifier>>,
     pub server_name: HeaderValue,
+    /// Another process has taken the sockets: nothing is accepted any more, and kept connections end after their answer.
+    pub leaving: CancellationToken,
+    pub tunnels: TaskTracker,
 }
 
 impl Shared {
@@ -52,6 +56,10 @@ impl Shared {
         };
         if !response.headers().contains_key(request_id::HEADER) {
             request_id::set(response.headers_mut(), &exchange.request_id);
+        }
+        if self.leaving.is_cancelled() && version <= Version::HTTP_11 && !exchange.upgrade {
+            let headers = response.headers_mut();
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         let seen = Seen {
             method,

@@ -4,7 +4,8 @@ use foundation::{Error, Kind, Result};
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
     io::{Read, Seek, Write},
-    path::Path,
+    path::{Path, PathBuf},
+    time::Duration,
 };
 
 /// Held while it lives; the kernel lets go of it when we die, however we die.
@@ -47,6 +48,16 @@ pub fn take(data_dir: &Path) -> Result<Lock> {
     file.rewind().map_err(failed)?;
     writeln!(file, "{}", std::process::id()).map_err(failed)?;
     Ok(Lock { _file: file })
+}
+
+/// Takes it as soon as the process before lets go of it.
+pub async fn take_when_free(data_dir: PathBuf) -> Lock {
+    loop {
+        if let Ok(lock) = take(&data_dir) {
+            return lock;
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
 }
 
 /// Whether another process works on the directory.

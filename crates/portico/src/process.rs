@@ -76,8 +76,8 @@ impl Process {
         });
     }
 
-    /// Waits for a signal to stop, or for a task to end that should not have.
-    pub async fn wait(&mut self, other: impl Future<Output = String>) -> Result<(), Error> {
+    /// Waits for a signal to stop, for a successor, or for a task to end that should not have.
+    pub async fn wait(&mut self, other: impl Future<Output = String>, handed: &CancellationToken) -> Result<(), Error> {
         let failed = |what: String| Err(Error::new(Kind::Internal, "TASK_ENDED", what));
         let lost = |error| Error::internal("listening for signals", error);
         let mut interrupt = signal(SignalKind::interrupt()).map_err(lost)?;
@@ -91,9 +91,31 @@ impl Process {
                 tracing::info!(signal = "SIGTERM", "stopping");
                 Ok(())
             }
+            () = handed.cancelled() => {
+                tracing::info!("a successor has taken the sockets");
+                Ok(())
+            }
             ended = self.at_the_door.join_next(), if !self.at_the_door.is_empty() => failed(ended_task(ended)),
             ended = self.at_work.join_next(), if !self.at_work.is_empty() => failed(ended_task(ended)),
             what = other => failed(what),
+        }
+    }
+
+    /// Waits until so many entrypoints have let go of their last connection, or for a signal.
+    pub async fn leave(&mut self, entrypoints: usize) {
+        let left = async {
+            let mut left = 0;
+            while left < entrypoints {
+                match self.at_the_door.join_next().await {
+                    Some(Ok(name)) => left += usize::from(name.starts_with("entrypoint ")),
+                    Some(Err(_)) => {}
+                    None => return,
+                }
+            }
+        };
+        tokio::select! {
+            () = left => {}
+            () = second_signal() => {}
         }
     }
 

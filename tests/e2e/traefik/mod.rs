@@ -3,10 +3,12 @@
 mod access;
 mod cache;
 mod grpc;
+mod handover;
 mod services;
 
 use portico_tests::{Client, Directory, Process, environment};
 use std::{
+    collections::HashMap,
     io::{BufRead, BufReader},
     process::{Child, Command, Stdio},
 };
@@ -16,6 +18,8 @@ pub struct Lone {
     /// `host:port` of the entrypoint `web`.
     pub web: String,
     directory: Directory,
+    arguments: Vec<String>,
+    environment: HashMap<String, String>,
 }
 
 impl Lone {
@@ -43,7 +47,29 @@ impl Lone {
             process,
             web,
             directory,
+            arguments: arguments.into_iter().map(str::to_owned).collect(),
+            environment,
         }
+    }
+
+    /// A new process in place of the one that serves, on its sockets; answers with the one before.
+    pub fn succeed(&mut self) -> Process {
+        let mut environment = self.environment.clone();
+        environment.insert("PORTICO_TAKE_OVER".into(), "on".into());
+        let arguments: Vec<&str> = self.arguments.iter().map(String::as_str).collect();
+        let mut next = Process::start("successor", &arguments, &environment, self.directory.path());
+        assert_eq!(next.listeners(&["web"])["web"], self.web);
+        std::mem::replace(&mut self.process, next)
+    }
+
+    /// A successor with flags that cannot be used: its exit code and what it says.
+    pub fn fail_to_succeed(&self, flags: &[&str]) -> (i32, String) {
+        let mut environment = self.environment.clone();
+        environment.insert("PORTICO_TAKE_OVER".into(), "on".into());
+        let mut arguments: Vec<&str> = self.arguments.iter().map(String::as_str).collect();
+        arguments.extend(flags);
+        let (code, _, said) = portico_tests::process::run(&arguments, &environment, self.directory.path(), "");
+        (code, said)
     }
 
     pub fn client(&self) -> Client {

@@ -37,10 +37,17 @@ pub struct Peer {
     pub server_name: Option<Box<str>>,
     /// What [`guard`] found wrong; see [`guard::WRONGS`].
     pub verdict: AtomicU8,
+    /// Where a tunnel runs after a protocol switch, so that leaving can wait for it.
+    pub tunnels: TaskTracker,
 }
 
 /// How HTTP/2 begins.
 const PREFACE: &[u8; 14] = b"PRI * HTTP/2.0";
+
+/// How long a kept connection may stay silent after another process has taken the socket.
+const LINGER: Duration = Duration::from_secs(3);
+/// How long what was begun may last then.
+const LONGEST_LEAVE: Duration = Duration::from_secs(3600);
 
 /// The first byte of a TLS handshake record.
 const HANDSHAKE: u8 = 0x16;
@@ -51,7 +58,8 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Serves until `stop`, then closes the door and lets requests finish for `drain` at most.
+    /// Serves until `stop`, then closes the door and lets requests finish for `drain` at most. Where another process has taken
+    /// the socket, connections leave by and by, and what lasts may last.
     pub async fn serve(
         self,
         shared: Arc<Shared>,
@@ -60,6 +68,7 @@ impl Listener {
         drain: Duration,
     ) {
         let connections = TaskTracker::new();
+        let closing = stop.child_token();
         loop {
             let Ok(place) = places.clone().acquire_owned().await else {
                 break;
@@ -67,12 +76,13 @@ impl Listener {
             let accepted = tokio::select! {
                 accepted = self.socket.accept() => accepted,
                 () = stop.cancelled() => break,
+                () = shared.leaving.cancelled() => break,
             };
             match accepted {
                 Ok((stream, address)) => {
                     // It is watched by the lane's runtime from now on, not by ours.
                     let Ok(stream) = stream.into_std() else { continue };
-                    let (shared, stop, entry) = (shared.clone(), stop.clone(), self.entry);
+                    let (shared, stop, entry) = (shared.clone(), closing.clone(), self.entry);
                     let attending = async move {
                         if let Ok(stream) = TcpStream::from_std(stream) {
                             attend(shared, entry, stream, address, stop, place).await;
@@ -89,6 +99,21 @@ impl Listener {
         }
         drop(self.socket);
         connections.close();
+        if !stop.is_cancelled() {
+            tokio::select! {
+                () = tokio::time::sleep(LINGER) => closing.cancel(),
+                () = stop.cancelled() => {}
+            }
+            let last = async {
+                connections.wait().await;
+                shared.tunnels.close();
+                shared.tunnels.wait().await;
+            };
+            tokio::select! {
+                _ = tokio::time::timeout(LONGEST_LEAVE, last) => return,
+                () = stop.cancelled() => {}
+            }
+        }
         if tokio::time::timeout(drain, connections.wait()).await.is_err() {
             tracing::warn!(seconds = drain.as_secs(), "requests were cut off at the deadline");
         }
@@ -119,6 +144,7 @@ async fn attend(
         tls: false,
         server_name: None,
         verdict: AtomicU8::new(0),
+        tunnels: shared.tunnels.clone(),
     };
     if first[0] != HANDSHAKE {
         return match tokio::time::timeout(settings.header_timeout, is_h2(&stream)).await {

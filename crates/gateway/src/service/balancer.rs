@@ -22,6 +22,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError, atomic::Ordering::Relaxed},
     time::{Duration, Instant},
 };
+use tokio_util::task::TaskTracker;
 
 /// How often a kept connection may turn out dead before that is the answer.
 const KEPT_TRIES: u32 = 3;
@@ -175,7 +176,7 @@ impl Balancer {
                     self.note_failure(server);
                 }
                 if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-                    join(&mut response, client_side);
+                    join(&mut response, client_side, &exchange.peer.tunnels);
                 } else {
                     forwarded::drop_hop_by_hop_of_response(response.headers_mut());
                 }
@@ -350,10 +351,10 @@ fn take_upgrade(mut request: Request<Body>) -> (Request<Body>, Option<hyper::upg
 }
 
 /// Both sides have switched: from here on bytes pass unread.
-fn join(response: &mut Response, client_side: Option<hyper::upgrade::OnUpgrade>) {
+fn join(response: &mut Response, client_side: Option<hyper::upgrade::OnUpgrade>, tunnels: &TaskTracker) {
     let server_side = hyper::upgrade::on(response);
     let Some(client_side) = client_side else { return };
-    tokio::spawn(async move {
+    tunnels.spawn(async move {
         let (Ok(client), Ok(server)) = (client_side.await, server_side.await) else {
             return;
         };

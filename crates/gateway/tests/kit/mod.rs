@@ -45,6 +45,7 @@ pub fn inputs(services: Vec<(String, Router)>, builtin: Option<Builtin>) -> Inpu
         metrics: Metrics::default(),
         tracer: Tracer::default(),
         certificate_names: Vec::new(),
+        sockets: Vec::new(),
     }
 }
 

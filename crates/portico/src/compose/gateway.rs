@@ -5,7 +5,11 @@ use crate::{process::Process, settings::Settings, settings::parse::Rate};
 use foundation::{Error, Kind, Result};
 use gateway::{Admin, At, Builtin, EntryPoint, Gateway, Inputs, traefik::Static};
 use http_chassis::{auth::Verifier, in_process::InProcess};
-use std::{fs, net::SocketAddr, sync::Arc};
+use std::{
+    fs,
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+};
 
 const CORE: &str = "http://core:3000";
 const MEDIA: &str = "http://media:8080";
@@ -21,7 +25,7 @@ pub async fn open(
     settings: &Settings,
     plan: &Plan,
     services: Vec<(String, InProcess)>,
-    verifier: &Arc<Verifier>,
+    (verifier, sockets): (&Arc<Verifier>, Vec<(String, TcpListener)>),
     process: &Process,
 ) -> Result<Gateway> {
     let own = whole_settings(settings, plan)?;
@@ -33,6 +37,7 @@ pub async fn open(
         metrics: process.metrics.clone(),
         tracer: process.tracer.clone(),
         certificate_names: names.collect(),
+        sockets,
     };
     gateway::open(own, inputs).await
 }
@@ -49,6 +54,7 @@ pub fn check(settings: &Settings, plan: &Plan) -> Result<Vec<String>> {
         metrics: telemetry::metrics::Metrics::default(),
         tracer: telemetry::trace::Tracer::default(),
         certificate_names: Vec::new(),
+        sockets: Vec::new(),
     };
     // Looking changes nothing, so no certificate is made and kept either.
     let own = gateway::Settings {
@@ -70,7 +76,7 @@ fn whole_settings(settings: &Settings, plan: &Plan) -> Result<gateway::Settings>
 /// Whether Traefik's static configuration counts: flags are given, or, as where its image was swapped for ours, a gateway alone
 /// finds its variables or its file.
 fn speaks_traefik(plan: &Plan) -> bool {
-    let lone = plan.gateway && !plan.up && !plan.needs_database();
+    let lone = plan.is_lone_gateway();
     let variables = || std::env::vars().any(|(name, _)| name.starts_with("TRAEFIK_"));
     let file = || {
         gateway::traefik::USUAL_FILES

@@ -23,7 +23,8 @@ pub async fn serve(settings: &Settings, hasura: Hasura) -> Result<ExitCode> {
     let outcome = match open(settings, hasura, &mut process).await {
         Ok(banner) => {
             banner.show(started);
-            let outcome = process.wait(std::future::pending()).await;
+            let never = tokio_util::sync::CancellationToken::new();
+            let outcome = process.wait(std::future::pending(), &never).await;
             process.stop(settings.shutdown_deadline).await;
             outcome
         }

@@ -3,6 +3,7 @@
 mod banner;
 mod gateway;
 mod graphql;
+mod handover;
 mod services;
 mod store;
 
@@ -19,6 +20,7 @@ use postgres_chassis::{
 use services::Services;
 use std::{process::ExitCode, sync::Arc, time::Duration, time::Instant};
 pub use store::s3_settings;
+use tokio_util::sync::CancellationToken;
 
 /// In the order they run: nobody's schema refers to a later one's.
 pub const MIGRATIONS: [Migrations; 4] = [
@@ -48,6 +50,10 @@ pub struct Plan {
 impl Plan {
     fn needs_database(&self) -> bool {
         self.core || self.media || self.links || self.store
+    }
+
+    fn is_lone_gateway(&self) -> bool {
+        self.gateway && !self.up && !self.needs_database()
     }
 }
 
@@ -109,7 +115,10 @@ pub fn check_gateway(settings: &Settings, traefik: Vec<String>) -> Result<Vec<St
 /// Lock, log, database, then the parts; and the same in reverse.
 async fn run(settings: &Settings, plan: &Plan) -> Result<ExitCode> {
     let started = Instant::now();
-    let _lock = lock::take(&settings.data_dir)?;
+    let (lock, taken) = match settings.take_over {
+        true => (None, Some(handover::take_over(settings, plan)?)),
+        false => (Some(lock::take(&settings.data_dir)?), None),
+    };
     let mut process = Process::start(&settings.telemetry)?;
     let mut cluster = start_cluster(settings, plan).await?;
     let url = cluster
@@ -117,7 +126,7 @@ async fn run(settings: &Settings, plan: &Plan) -> Result<ExitCode> {
         .map(Cluster::url)
         .or(settings.database.url.as_ref())
         .cloned();
-    let outcome = match open(settings, plan, url, &mut process).await {
+    let outcome = match open(settings, plan, url, taken, &mut process).await {
         Ok(opened) => {
             opened.banner.show(started);
             let died = async {
@@ -126,7 +135,13 @@ async fn run(settings: &Settings, plan: &Plan) -> Result<ExitCode> {
                     None => std::future::pending().await,
                 }
             };
-            let why = process.wait(died).await;
+            let lock = handover::Held::or_when_free(lock, settings);
+            let why = process.wait(died, &opened.handed).await;
+            if let Some(control) = opened.control.filter(|_| opened.handed.is_cancelled()) {
+                drop(lock);
+                control.leave();
+                process.leave(control.shared.settings.entry_points.len()).await;
+            }
             process.stop(settings.shutdown_deadline).await;
             opened.services.close();
             why
@@ -146,10 +161,19 @@ async fn run(settings: &Settings, plan: &Plan) -> Result<ExitCode> {
 struct Opened {
     services: Services,
     banner: banner::Banner,
+    control: Option<Arc<::gateway::Control>>,
+    /// Cancelled when a successor has taken the gateway's sockets.
+    handed: CancellationToken,
 }
 
 /// Opens the parts and hands their tasks to the process.
-async fn open(settings: &Settings, plan: &Plan, url: Option<DatabaseUrl>, process: &mut Process) -> Result<Opened> {
+async fn open(
+    settings: &Settings,
+    plan: &Plan,
+    url: Option<DatabaseUrl>,
+    taken: Option<handover::Taken>,
+    process: &mut Process,
+) -> Result<Opened> {
     let verifier = verifier(settings, plan)?;
     let logins = match &url {
         Some(url) if plan.needs_database() => Logins::make(url, settings, plan).await?,
@@ -158,12 +182,23 @@ async fn open(settings: &Settings, plan: &Plan, url: Option<DatabaseUrl>, proces
     keep_trust(settings, plan, &url, &logins, &verifier, process).await?;
     let services = Services::open(settings, plan, &logins, &verifier, process).await?;
     let mut banner = banner::Banner::default();
+    let (mut control, handed) = (None, CancellationToken::new());
     if plan.gateway {
         let inner = services.in_process(&verifier, process)?;
-        let gateway = gateway::open(settings, plan, inner, &verifier, process).await?;
+        let (taken, sockets) = taken.map(handover::Taken::split).unzip();
+        let gateway = gateway::open(settings, plan, inner, (&verifier, sockets.unwrap_or_default()), process).await?;
         banner.add_all(gateway.addresses());
+        control = Some(gateway.control());
+        let sockets = plan.is_lone_gateway().then(|| gateway.sockets()).transpose();
+        let sockets = sockets.map_err(|error| Error::internal("copying the sockets", error))?;
         for task in gateway.tasks(&process.door) {
             process.at_the_door(task);
+        }
+        if let Some(taken) = taken {
+            taken.ready();
+        }
+        if let Some(sockets) = sockets {
+            handover::offer(&settings.data_dir, sockets, handed.clone())?;
         }
     } else {
         banner.add_all(&services.listen(settings, &verifier, process).await?);
@@ -172,7 +207,12 @@ async fn open(settings: &Settings, plan: &Plan, url: Option<DatabaseUrl>, proces
         banner.add_all(&[("s3".to_owned(), endpoint)]);
     }
     banner.setup_link = services.setup_link().await?;
-    Ok(Opened { services, banner })
+    Ok(Opened {
+        services,
+        banner,
+        control,
+        handed,
+    })
 }
 
 pub fn cluster_settings(settings: &Settings) -> cluster::Settings {

@@ -38,6 +38,8 @@ pub struct Settings {
     pub environment: BTreeMap<String, String>,
     pub telemetry: Telemetry,
     pub shutdown_deadline: Duration,
+    /// Take the sockets of the gateway that runs.
+    pub take_over: bool,
 }
 
 #[derive(Debug)]

@@ -5,6 +5,15 @@ use std::{
     time::Duration,
 };
 
+/// `on` or `off`.
+pub fn switch(text: &str) -> Result<bool, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "on" | "true" | "1" => Ok(true),
+        "off" | "false" | "0" => Ok(false),
+        _ => Err(format!("'{text}' is neither on nor off")),
+    }
+}
+
 /// `100/1m`; `None` is off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {

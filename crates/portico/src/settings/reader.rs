@@ -36,6 +36,7 @@ impl<'a> Reader<'a> {
         let s3_public_url = self.optional("s3_public_url", parse::base_url);
         let media_max_upload = self.required("media_max_upload", parse::bytes);
         let shutdown_deadline = self.required("shutdown_deadline", parse::duration);
+        let take_over = self.required("take_over", parse::switch);
         let admin = self.admin();
         let smtp = self.smtp();
         Some(Settings {
@@ -60,6 +61,7 @@ impl<'a> Reader<'a> {
             environment: BTreeMap::new(),
             telemetry: telemetry?,
             shutdown_deadline: shutdown_deadline?,
+            take_over: take_over?,
         })
     }
 

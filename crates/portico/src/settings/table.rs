@@ -311,6 +311,12 @@ pub const SETTINGS: &[Setting] = &[
         Some("30s"),
         "how long requests may take to finish when we stop",
     ),
+    plain(
+        "take_over",
+        "PORTICO_TAKE_OVER",
+        Some("off"),
+        "on: take the sockets of the gateway that runs on this data directory",
+    ),
 ];
 
 /// Hasura's variables that ask for nothing we would do otherwise: accepted, so that a stack moves over as it is.
