@@ -14,6 +14,18 @@ pub const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 /// Written by us, never by clients, whatever their spelling.
 const INTERNAL: &str = "x-portico-";
 
+/// What says where a message ends, or whom it is for. Under another spelling it would say so to some servers behind us.
+const FRAMING: [&str; 8] = [
+    "connection",
+    "content-length",
+    "host",
+    "keep-alive",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
 fn names_the_client(name: &str) -> bool {
     name.starts_with("x-forwarded-") || name == "x-real-ip" || name == "forwarded"
 }
@@ -23,13 +35,14 @@ pub fn drop_forged(headers: &mut HeaderMap, trusted: bool) {
     let suspicious = |name: &HeaderName| {
         let name = name.as_str();
         let first = name.as_bytes().first();
+        if name.contains('_') {
+            let plain = name.replace('_', "-");
+            let frames = FRAMING.contains(&plain.as_str());
+            return frames || plain.starts_with(INTERNAL) || (!trusted && names_the_client(&plain));
+        }
         // Cheap refusal first: all names below begin with x or f.
         if !matches!(first, Some(b'x' | b'f')) {
             return false;
-        }
-        if name.contains('_') {
-            let plain = name.replace('_', "-");
-            return plain.starts_with(INTERNAL) || (!trusted && names_the_client(&plain));
         }
         name.starts_with(INTERNAL) || (!trusted && names_the_client(name))
     };
