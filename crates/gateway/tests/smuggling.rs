@@ -255,7 +255,7 @@ fn bodies() -> Vec<String> {
         format!("0;\r\n\r\n{HIDDEN}"),
         format!("\r\n0\r\n\r\n{HIDDEN}"),
         format!("0_0\r\n\r\n{HIDDEN}"),
-        format!("{HIDDEN}"),
+        HIDDEN.to_owned(),
     ]
     .to_vec()
 }
