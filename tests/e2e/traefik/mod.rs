@@ -2,6 +2,7 @@
 
 mod access;
 mod cache;
+mod docker;
 mod grpc;
 mod handover;
 mod services;

@@ -29,6 +29,7 @@ pub async fn run(settings: DockerProvider, control: Arc<Control>, stop: Cancella
         settings,
         control,
         stopping: HashSet::new(),
+        seen: HashSet::new(),
         told: Vec::new(),
     };
     loop {
@@ -51,6 +52,8 @@ struct Engine {
     control: Arc<Control>,
     /// Containers the engine has been told to kill.
     stopping: HashSet<String>,
+    /// Containers that have run while we looked. Others that have ended are leftovers of long ago.
+    seen: HashSet<String>,
     told: Vec<String>,
 }
 
@@ -107,7 +110,7 @@ impl Engine {
     }
 
     async fn list(&mut self) -> io::Result<()> {
-        let listed = self.json("/containers/json").await?;
+        let listed = self.json("/containers/json?all=true").await?;
         let ids = listed
             .as_array()
             .into_iter()
@@ -115,6 +118,8 @@ impl Engine {
             .filter_map(|container| container["Id"].as_str());
         let inspected = join_all(ids.map(|id| self.inspect(id))).await;
         let mut containers: Vec<Container> = inspected.into_iter().flatten().collect();
+        containers.retain(|container| !container.gone || self.seen.contains(&container.id));
+        self.seen = containers.iter().map(|container| container.id.clone()).collect();
         containers.sort_by(|a, b| a.name.cmp(&b.name));
         for container in &mut containers {
             container.ready &= !self.stopping.contains(&container.id);
@@ -129,10 +134,11 @@ impl Engine {
         Ok(())
     }
 
-    /// `None` for one that has gone meanwhile, or does not run.
+    /// `None` for one that has been removed meanwhile, or never ran.
     async fn inspect(&self, id: &str) -> Option<Container> {
         let full = self.json(&format!("/containers/{id}/json")).await.ok()?;
-        if full["State"]["Running"] != Value::Bool(true) {
+        let gone = full["State"]["Running"] != Value::Bool(true);
+        if gone && !matches!(full["State"]["Status"].as_str(), Some("exited" | "restarting" | "dead")) {
             return None;
         }
         let texts = |value: &Value| -> BTreeMap<String, String> {
@@ -165,7 +171,8 @@ impl Engine {
                 .unwrap_or_default()
                 .to_owned(),
             ports: ports.collect(),
-            ready: matches!(health, "" | "none" | "healthy"),
+            ready: !gone && matches!(health, "" | "none" | "healthy"),
+            gone,
         })
     }
 

@@ -10,6 +10,7 @@ use crate::{
     },
     settings::DockerProvider,
 };
+use indexmap::IndexMap;
 use std::collections::BTreeMap;
 
 /// What matters of a container.
@@ -25,6 +26,8 @@ pub struct Container {
     pub ports: Vec<u16>,
     /// Neither starting nor unhealthy, and not about to be stopped.
     pub ready: bool,
+    /// It ran and has ended, and may be started again.
+    pub gone: bool,
 }
 
 /// The configuration of all containers, and what was wrong with which.
@@ -32,11 +35,16 @@ pub fn dynamic(containers: &[Container], settings: &DockerProvider) -> (Dynamic,
     let mut whole = Dynamic::default();
     let mut mistakes = Vec::new();
     let mut dropped: Vec<String> = Vec::new();
-    for container in containers {
+    for container in containers.iter().filter(|container| !container.gone) {
         match one(container, containers, settings) {
             Ok(Some(part)) => merge(&mut whole, part, &mut dropped),
             Ok(None) => {}
             Err(wrong) => mistakes.extend(wrong),
+        }
+    }
+    for container in containers.iter().filter(|container| container.gone) {
+        if let Ok(Some(part)) = one(container, containers, settings) {
+            remember(&mut whole, part);
         }
     }
     mistakes.extend(dropped.into_iter().map(|name| Mistake {
@@ -48,6 +56,19 @@ pub fn dynamic(containers: &[Container], settings: &DockerProvider) -> (Dynamic,
         message: "is configured differently by several containers, so by none".into(),
     }));
     (whole, mistakes)
+}
+
+/// What a container that has ended configured, as far as nobody who runs does: its routes answer 503 until somebody is there again.
+fn remember(whole: &mut Dynamic, gone: Dynamic) {
+    fn fill<T>(ours: &mut Option<IndexMap<String, T>>, theirs: Option<IndexMap<String, T>>) {
+        for (name, thing) in theirs.into_iter().flatten() {
+            ours.get_or_insert_default().entry(name).or_insert(thing);
+        }
+    }
+    let (ours, theirs) = (whole.http.get_or_insert_default(), gone.http.unwrap_or_default());
+    fill(&mut ours.routers, theirs.routers);
+    fill(&mut ours.services, theirs.services);
+    fill(&mut ours.middlewares, theirs.middlewares);
 }
 
 fn place(container: &Container, label: &str) -> Place {
@@ -330,6 +351,7 @@ mod tests {
             networks: [("net".to_owned(), "10.0.0.7".to_owned())].into(),
             ports: vec![8080, 80],
             ready: true,
+            gone: false,
             ..Container::default()
         }
     }
