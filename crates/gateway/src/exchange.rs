@@ -28,6 +28,8 @@ pub struct Exchange {
     /// The server that answered, for the log and for sticky cookies.
     pub server: Option<Arc<str>>,
     pub upgrade: bool,
+    /// For the access log, where it is written as Traefik does.
+    pub logged: Option<Box<crate::access_log::Logged>>,
     /// The upstream could not be reached or broke off; for breakers.
     pub network_error: bool,
 }
@@ -128,6 +130,7 @@ impl Exchange {
             notes: Vec::new(),
             server: None,
             upgrade: false,
+            logged: None,
             network_error: false,
         }
     }

@@ -1,6 +1,7 @@
 //! Opening the gateway, its tasks, and applying configurations while it runs.
 
 use crate::{
+    access_log::AccessLog,
     api::Published,
     build::{self, Builder, Configs, Ground},
     builtin::{self, Builtin, PROVIDER},
@@ -9,7 +10,7 @@ use crate::{
     model::{self, Dynamic},
     provider,
     service::internal::Internal,
-    settings::Settings,
+    settings::{self, Settings},
     shared::Shared,
     snapshot::Snapshot,
     state::State,
@@ -23,6 +24,7 @@ use std::{
     net::SocketAddr,
     os::fd::{AsFd, OwnedFd},
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 use telemetry::{metrics::Metrics, trace::Tracer};
 use tokio::{net::TcpListener, sync::Semaphore, sync::watch, task::JoinSet};
@@ -97,6 +99,30 @@ pub async fn open(settings: Settings, mut inputs: Inputs) -> Result<Gateway, Err
         listeners,
         addresses,
     })
+}
+
+fn access_log(settings: &Settings) -> Result<Option<AccessLog>, Error> {
+    let settings::AccessLog::Traefik(log) = &settings.access_log else {
+        return Ok(None);
+    };
+    let opened = AccessLog::open(log.clone()).map_err(|error| {
+        let message = format!(
+            "accessLog.filePath '{}': {error}",
+            log.file.as_deref().unwrap_or("standard output")
+        );
+        Error::new(Kind::Invalid, "ACCESS_LOG", message)
+    })?;
+    Ok(Some(opened))
+}
+
+async fn write_out(shared: Arc<Shared>, stop: CancellationToken) {
+    while let Some(log) = &shared.access_log {
+        log.flush();
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_millis(200)) => {}
+            () = stop.cancelled() => return log.flush(),
+        }
+    }
 }
 
 fn providers(settings: &Settings) -> Vec<String> {
@@ -184,6 +210,10 @@ impl Gateway {
             "health checks".into(),
             Box::pin(watch_health(self.control.clone(), stop.clone())),
         ));
+        if self.control.shared.access_log.is_some() {
+            let writing = write_out(self.control.shared.clone(), stop.clone());
+            tasks.push(("access log".into(), Box::pin(writing)));
+        }
         tasks.extend(provider::tasks(&self.control, stop));
         tasks
     }
@@ -225,6 +255,7 @@ impl Control {
             tracer: inputs.tracer,
             verifier: inputs.verifier,
             server_name,
+            access_log: access_log(&settings)?,
             leaving: CancellationToken::new(),
             tunnels: TaskTracker::new(),
             settings,

@@ -2,6 +2,7 @@
 //! services; a listener that canonicalises once; upstreams in the same process or behind a connection pool.
 #![forbid(unsafe_code)]
 
+mod access_log;
 mod address;
 mod answer;
 mod api;

@@ -131,6 +131,9 @@ impl Drop for Open {
 pub struct Scope {
     pub entry: Arc<str>,
     pub router: Option<(Arc<str>, Arc<str>)>,
+    /// A router may be left out of the metrics, and of the access log.
+    pub counts: bool,
+    pub logs: bool,
     cells: RwLock<Vec<(u32, Arc<Cell>)>>,
 }
 
@@ -141,8 +144,14 @@ impl Scope {
         Self {
             entry,
             router,
+            counts: true,
+            logs: true,
             cells: RwLock::default(),
         }
+    }
+
+    pub fn observed(self, counts: bool, logs: bool) -> Self {
+        Self { counts, logs, ..self }
     }
 
     pub fn count(&self, meter: &Meter, code: u16, method: &Method, protocol: &'static str, took: Duration) {

@@ -1,6 +1,6 @@
 //! What the gateway is told before it starts: entrypoints, providers, limits. Traefik's static configuration becomes this too.
 
-use crate::{address::Net, model::RouterTls, provider::template::Environment, rule::Syntax};
+use crate::{access_log, address::Net, model::RouterTls, provider::template::Environment, rule::Syntax};
 use foundation::Error;
 use std::{path::PathBuf, time::Duration};
 
@@ -41,10 +41,13 @@ impl Default for Settings {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum AccessLog {
     Off,
+    /// Lines of the process's own log.
     On,
+    /// As Traefik writes it.
+    Traefik(access_log::Settings),
 }
 
 #[derive(Clone, Debug)]

@@ -1,6 +1,7 @@
 //! A request from the parser to its answer: refuse what is ambiguous, canonicalise, route, run the chain, count and log.
 
 use crate::{
+    access_log::{self, AccessLog as AccessLogFile, Logged},
     answer, canonical,
     exchange::{Exchange, Retry, Token, set_target},
     forwarded,
@@ -35,6 +36,8 @@ pub struct Shared {
     /// Another process has taken the sockets: nothing is accepted any more, and kept connections end after their answer.
     pub leaving: CancellationToken,
     pub tunnels: TaskTracker,
+    /// Written as Traefik does, where that is asked for.
+    pub access_log: Option<AccessLogFile>,
 }
 
 impl Shared {
@@ -89,6 +92,7 @@ impl Shared {
             notes: Vec::new(),
             server: None,
             upgrade: false,
+            logged: self.access_log.as_ref().map(|_| Box::new(logged(request))),
             network_error: false,
             peer,
         };
@@ -184,8 +188,27 @@ impl Shared {
         let took = seen.started.elapsed();
         let status = response.status().as_u16();
         let protocol = if exchange.upgrade { "websocket" } else { "http" };
-        scope.count(&self.meter, status, &seen.method, protocol, took);
-        if self.settings.access_log == AccessLog::On && !entry.is_admin {
+        if scope.counts {
+            scope.count(&self.meter, status, &seen.method, protocol, took);
+        }
+        if !scope.logs {
+            return;
+        }
+        if let (Some(log), Some(logged)) = (&self.access_log, &exchange.logged) {
+            if !entry.is_admin || log.internals() {
+                log.write(&access_log::Entry {
+                    exchange,
+                    logged,
+                    scope,
+                    method: &seen.method,
+                    version: seen.version,
+                    status,
+                    took,
+                    content_size: response.body().size_hint().exact().unwrap_or(0),
+                    response_headers: response.headers(),
+                });
+            }
+        } else if self.settings.access_log == AccessLog::On && !entry.is_admin {
             meter::log(&meter::Entry {
                 exchange,
                 scope,
@@ -196,6 +219,19 @@ impl Shared {
                 content_size: response.body().size_hint().exact().unwrap_or(0),
             });
         }
+    }
+}
+
+fn logged(request: &Request<Body>) -> Logged {
+    Logged {
+        headers: request.headers().clone(),
+        target: request
+            .uri()
+            .path_and_query()
+            .map_or("/", |target| target.as_str())
+            .to_owned(),
+        request_size: request.body().size_hint().exact().unwrap_or(0),
+        ..Logged::default()
     }
 }
 

@@ -28,6 +28,8 @@ pub struct Process {
 
 impl Process {
     pub fn start(settings: &Telemetry) -> Result<Self> {
+        // Traefik opens its files anew on SIGUSR1; we see a rotated file by ourselves, and must not die of the signal.
+        let _ = signal(SignalKind::user_defined1());
         let wrong = |message: String| Error::new(Kind::Invalid, "TELEMETRY", message);
         let client = Client::new();
         let shipping = settings.betterstack.clone();

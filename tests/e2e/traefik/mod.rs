@@ -5,6 +5,7 @@ mod cache;
 mod docker;
 mod grpc;
 mod handover;
+mod log;
 mod services;
 
 use portico_tests::{Client, Directory, Process, environment};
@@ -71,6 +72,11 @@ impl Lone {
         arguments.extend(flags);
         let (code, _, said) = portico_tests::process::run(&arguments, &environment, self.directory.path(), "");
         (code, said)
+    }
+
+    /// A file beside the gateway's own.
+    pub fn place(&self, name: &str) -> std::path::PathBuf {
+        self.directory.path().join(name)
     }
 
     pub fn client(&self) -> Client {

@@ -106,7 +106,10 @@ impl Builder<'_> {
         let route = Route {
             service: seat.service.clone(),
             chain,
-            scope: Scope::new(point.name.as_str().into(), counted),
+            scope: Scope::new(point.name.as_str().into(), counted).observed(
+                observed(seat.router, |seen| seen.metrics),
+                observed(seat.router, |seen| seen.access_logs),
+            ),
         };
         let placed = Placed {
             priority: seat.priority,
@@ -278,4 +281,9 @@ fn named_hosts(rule: &Rule) -> Vec<String> {
         Rule::Match(Matcher::Host(host)) => vec![host.clone()],
         _ => Vec::new(),
     }
+}
+
+/// What a router says of its own observation; without a word it is observed.
+fn observed(router: &model::Router, which: impl Fn(&model::Observability) -> Option<bool>) -> bool {
+    router.observability.as_ref().and_then(which) != Some(false)
 }

@@ -104,6 +104,7 @@ impl Balancer {
             let server = &self.servers[index];
             exchange.server = Some(server.url.clone());
             tries += 1;
+            let asked = Instant::now();
             match self.ask(server, request, exchange).await {
                 Ok((response, Some(again))) if may_retry(exchange, tries, began) && self.budget.spend() => {
                     tracing::debug!(
@@ -116,6 +117,10 @@ impl Balancer {
                     request = again;
                 }
                 Ok((mut response, _)) => {
+                    if let Some(logged) = &mut exchange.logged {
+                        logged.retries = tries - 1;
+                        logged.origin = Some((response.status().as_u16(), asked.elapsed()));
+                    }
                     if let Some(sticky) = self.sticky.as_ref().filter(|_| wanted != Some(index)) {
                         sticky.set(response.headers_mut(), &server.token);
                     }

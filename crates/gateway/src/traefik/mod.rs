@@ -3,6 +3,7 @@
 mod shapes;
 
 use crate::{
+    access_log,
     model::{Mistake, Node, Place, Reader, Shape, Value, text},
     provider::template::Environment,
     rule::Syntax,
@@ -12,7 +13,7 @@ use crate::{
     },
 };
 use shapes::Point;
-pub use shapes::Static;
+pub use shapes::{Access, AccessFields, Static};
 use std::{io, time::Duration};
 
 /// Where Traefik looks when no file is named.
@@ -118,6 +119,7 @@ impl Static {
             wrong.push(mistake("core.defaultRuleSyntax", message));
             Syntax::V3
         });
+        let access_log = access_log(self.access_log.as_ref(), &mut wrong);
         let providers = self.providers(&mut wrong);
         if !wrong.is_empty() {
             return Err(wrong);
@@ -127,22 +129,59 @@ impl Static {
             admin,
             default_syntax,
             providers,
-            access_log: if self.access_log.is_some() {
-                AccessLog::On
-            } else {
-                AccessLog::Off
-            },
+            access_log,
             ..base
+        })
+    }
+
+    /// The level asked for, as a filter of our log.
+    pub fn log_filter(&self) -> Option<&'static str> {
+        let level = self.log.as_ref()?.level.as_deref()?;
+        Some(match level.to_ascii_uppercase().as_str() {
+            "TRACE" => "trace",
+            "DEBUG" => "debug",
+            "WARN" | "WARNING" => "warn",
+            "ERROR" | "FATAL" | "PANIC" => "error",
+            _ => "info",
+        })
+    }
+
+    /// Where spans go, if they go anywhere.
+    pub fn traces(&self) -> Option<telemetry::trace::Settings> {
+        let tracing = self.tracing.as_ref()?;
+        let http = tracing.otlp.as_ref()?.http.clone().unwrap_or_default();
+        let endpoint = http
+            .endpoint
+            .unwrap_or_else(|| "https://localhost:4318/v1/traces".into());
+        let pairs = |map: Option<indexmap::IndexMap<String, String>>| map.into_iter().flatten().collect();
+        Some(telemetry::trace::Settings {
+            endpoint: endpoint.trim_end_matches('/').trim_end_matches("/v1/traces").to_owned(),
+            service_name: tracing.service_name.clone().unwrap_or_else(|| "traefik".into()),
+            headers: pairs(http.headers),
+            resource: pairs(tracing.resource_attributes.clone()),
+            ratio: tracing.sample_rate.unwrap_or(1.0),
         })
     }
 
     /// What we know and do not do is said, not passed over.
     fn unsupported(&self) -> Vec<Mistake> {
+        let otlp = self.tracing.as_ref().and_then(|tracing| tracing.otlp.as_ref());
         let known = [
             (
-                "tracing",
-                self.tracing.is_some(),
-                "traces are switched on by the OTEL_* variables",
+                "tracing.otlp.grpc",
+                otlp.is_some_and(|otlp| otlp.grpc.is_some()),
+                "spans go out over OTLP/HTTP: tracing.otlp.http",
+            ),
+            (
+                "tracing.otlp.http.tls",
+                otlp.and_then(|otlp| otlp.http.as_ref())
+                    .is_some_and(|http| http.tls.is_some()),
+                "is not supported: the collector's certificate must be one the web trusts",
+            ),
+            (
+                "log.filePath",
+                self.log.as_ref().is_some_and(|log| log.file_path.is_some()),
+                "the log goes to standard output",
             ),
             (
                 "serversTransport",
@@ -223,6 +262,18 @@ impl Static {
             }
         }
         out
+    }
+}
+
+/// Traefik's access log, or none.
+fn access_log(access: Option<&shapes::Access>, wrong: &mut Vec<Mistake>) -> AccessLog {
+    let Some(access) = access else { return AccessLog::Off };
+    match access_log::Settings::read(access) {
+        Ok(settings) => AccessLog::Traefik(settings),
+        Err(message) => {
+            wrong.push(mistake("accessLog", message));
+            AccessLog::Off
+        }
     }
 }
 

@@ -13,7 +13,7 @@ shape! {
         api: Api,
         ping: Ping,
         metrics: Metrics,
-        tracing: Anything,
+        tracing: Tracing,
         entry_points: IndexMap<String, Point>,
         providers: Sources,
         core: Core,
@@ -22,7 +22,29 @@ shape! {
         experimental: Anything,
     }
     Log { level: String, format: String, no_color: bool, file_path: String }
-    Access { format: String, file_path: String, buffering_size: i64, add_internals: bool, filters: Anything, fields: Anything }
+    Access {
+        format: String,
+        file_path: String,
+        buffering_size: i64,
+        add_internals: bool,
+        filters: AccessFilters,
+        fields: AccessFields,
+    }
+    AccessFilters { status_codes: Vec<String>, retry_attempts: bool, min_duration: Period }
+    AccessFields { default_mode: String, names: IndexMap<String, String>, headers: AccessHeaders }
+    AccessHeaders { default_mode: String, names: IndexMap<String, String> }
+    Tracing {
+        service_name: String,
+        resource_attributes: IndexMap<String, String>,
+        sample_rate: f64,
+        add_internals: bool,
+        otlp: Otlp,
+        captured_request_headers: Vec<String>,
+        captured_response_headers: Vec<String>,
+        safe_query_params: Vec<String>,
+    }
+    Otlp { http: OtlpHttp, grpc: Anything }
+    OtlpHttp { endpoint: String, headers: IndexMap<String, String>, tls: Anything }
     Api { insecure: bool, dashboard: bool, debug: bool, disable_dashboard_ad: bool, base_path: String }
     Ping { entry_point: String, manual_routing: bool, terminating_status_code: u16 }
     Metrics { prometheus: Prometheus, add_internals: bool }

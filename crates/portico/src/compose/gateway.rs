@@ -1,9 +1,12 @@
 //! The gateway's settings, from ours and, where Traefik's flags or file are given, from those.
 
 use super::Plan;
-use crate::{process::Process, settings::Settings, settings::parse::Rate};
+use crate::{
+    process::Process,
+    settings::{Settings, Telemetry, parse::Rate},
+};
 use foundation::{Error, Kind, Result};
-use gateway::{Admin, At, Builtin, EntryPoint, Gateway, Inputs, traefik::Static};
+use gateway::{Admin, At, Builtin, EntryPoint, Gateway, Inputs, model::Mistake, traefik::Static};
 use http_chassis::{auth::Verifier, in_process::InProcess};
 use std::{
     fs,
@@ -11,6 +14,8 @@ use std::{
     sync::Arc,
 };
 
+/// What the log filter is when nobody said another.
+const DEFAULT_LOG: &str = "info";
 const CORE: &str = "http://core:3000";
 const MEDIA: &str = "http://media:8080";
 const LINKS: &str = "http://links:8080";
@@ -62,6 +67,23 @@ pub fn check(settings: &Settings, plan: &Plan) -> Result<Vec<String>> {
         ..whole_settings(settings, plan)?
     };
     gateway::check(own, inputs)
+}
+
+/// What Traefik's static configuration says of the process's own log and traces, over what our settings say.
+///
+/// # Errors
+/// It cannot be read.
+pub fn telemetry(settings: &Settings, plan: &Plan) -> Result<Telemetry> {
+    let mut own = settings.telemetry.clone();
+    if !plan.gateway || !speaks_traefik(plan) {
+        return Ok(own);
+    }
+    let read = read_static(&plan.traefik).map_err(refused)?;
+    own.trace = own.trace.or(read.traces());
+    if let Some(filter) = read.log_filter().filter(|_| own.log == DEFAULT_LOG) {
+        own.log = filter.to_owned();
+    }
+    Ok(own)
 }
 
 fn whole_settings(settings: &Settings, plan: &Plan) -> Result<gateway::Settings> {
@@ -116,19 +138,25 @@ fn gateway_settings(settings: &Settings, plan: &Plan) -> Result<gateway::Setting
 
 /// Traefik's static configuration says which entrypoints and providers there are; ours stays for what it does not say.
 fn over(base: gateway::Settings, flags: &[String]) -> Result<gateway::Settings> {
-    let environment: Vec<(String, String)> = std::env::vars()
-        .filter(|(name, _)| name.starts_with("TRAEFIK_"))
-        .collect();
-    let read = Static::parse(flags, &environment, &|path| fs::read_to_string(path));
+    let read = read_static(flags);
     let base = gateway::Settings {
         entry_points: Vec::new(),
         admin: None,
         ..base
     };
-    read.and_then(|read| read.settings(base)).map_err(|mistakes| {
-        let lines: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
-        Error::new(Kind::Invalid, "TRAEFIK_CONFIGURATION", lines.join("\n"))
-    })
+    read.and_then(|read| read.settings(base)).map_err(refused)
+}
+
+fn read_static(flags: &[String]) -> std::result::Result<Static, Vec<Mistake>> {
+    let environment: Vec<(String, String)> = std::env::vars()
+        .filter(|(name, _)| name.starts_with("TRAEFIK_"))
+        .collect();
+    Static::parse(flags, &environment, &|path| fs::read_to_string(path))
+}
+
+fn refused(mistakes: Vec<Mistake>) -> Error {
+    let lines: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
+    Error::new(Kind::Invalid, "TRAEFIK_CONFIGURATION", lines.join("\n"))
 }
 
 /// Where a gateway looks for core that is told nothing: a container of that name.

@@ -119,7 +119,7 @@ async fn run(settings: &Settings, plan: &Plan) -> Result<ExitCode> {
         true => (None, Some(handover::take_over(settings, plan)?)),
         false => (Some(lock::take(&settings.data_dir)?), None),
     };
-    let mut process = Process::start(&settings.telemetry)?;
+    let mut process = Process::start(&gateway::telemetry(settings, plan)?)?;
     let mut cluster = start_cluster(settings, plan).await?;
     let url = cluster
         .as_ref()

@@ -101,7 +101,7 @@ pub struct Hasura {
     pub unauthorized_role: Option<String>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Telemetry {
     pub log: String,
     pub trace: Option<telemetry::trace::Settings>,
