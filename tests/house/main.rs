@@ -29,7 +29,7 @@ const LEVELS: [(&str, u8); 15] = [
 const FOUNDATION: &str = "foundation";
 
 /// Heavy libraries and who may name them.
-const OWNERS: [(&str, &[&str]); 8] = [
+const OWNERS: [(&str, &[&str]); 9] = [
     ("argon2", &["core"]),
     ("lettre", &["core"]),
     ("opentelemetry", &["telemetry"]),
@@ -38,6 +38,7 @@ const OWNERS: [(&str, &[&str]); 8] = [
     ("rusty-s3", &["objects"]),
     ("s3s", &["objects"]),
     ("clap", &["portico"]),
+    ("redis", &["gateway"]),
 ];
 
 fn root() -> PathBuf {

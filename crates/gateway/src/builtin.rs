@@ -3,7 +3,7 @@
 
 use crate::model::{
     self, Dynamic, Middleware, Period, Router,
-    middleware::{Jwt, RateLimit, Retry, SourceCriterion},
+    middleware::{Jwt, RateLimit, Redis, Retry, SourceCriterion},
     service::{LoadBalancer, Server, Service},
 };
 use std::time::Duration;
@@ -28,6 +28,8 @@ pub struct Builtin {
     pub links_rate: Rate,
     /// What clients without a valid token get of links, in the period of `links_rate`.
     pub links_anonymous: Rate,
+    /// Where several gateways count together: `host:port` of a Redis.
+    pub redis: Option<String>,
     pub short_domains: Vec<String>,
     pub cdn_domain: Option<String>,
     /// Whether there are keys to verify tokens with.
@@ -45,6 +47,7 @@ impl Default for Builtin {
             media_rate: Some((50, minute)),
             links_rate: Some((100, minute)),
             links_anonymous: Some((10, minute)),
+            redis: None,
             short_domains: Vec::new(),
             cdn_domain: None,
             verifies: true,
@@ -79,7 +82,7 @@ pub fn dynamic(builtin: &Builtin) -> Dynamic {
     let middlewares = http.middlewares.get_or_insert_default();
     for (name, rate, anonymous) in limits {
         if rate.is_some() || anonymous.is_some() {
-            middlewares.insert(name.into(), limit(rate, anonymous));
+            middlewares.insert(name.into(), limit(rate, anonymous, builtin.redis.as_ref()));
         }
     }
     if builtin.verifies {
@@ -234,7 +237,7 @@ fn remote(urls: &[String]) -> Service {
 }
 
 /// A side without a limit gets the largest number there is, which the middleware takes for none.
-fn limit(rate: Rate, anonymous: Rate) -> Middleware {
+fn limit(rate: Rate, anonymous: Rate, redis: Option<&String>) -> Middleware {
     let whole = |rate: Rate| rate.map_or(i64::MAX, |(count, _)| i64::try_from(count).unwrap_or(i64::MAX));
     let period = rate.or(anonymous).map_or(Duration::from_secs(60), |(_, period)| period);
     Middleware {
@@ -247,6 +250,10 @@ fn limit(rate: Rate, anonymous: Rate) -> Middleware {
             }),
             headers: Some(true),
             anonymous: Some(whole(anonymous)),
+            redis: redis.map(|endpoint| Redis {
+                endpoints: Some(vec![endpoint.clone()]),
+                ..Redis::default()
+            }),
             ..RateLimit::default()
         }),
         ..Middleware::default()

@@ -30,6 +30,7 @@ use crate::{
 use http::{HeaderName, Uri};
 use regex::Regex;
 use std::time::Duration;
+use url::Url;
 
 /// A middleware by its qualified name, chains laid flat. `above` are the chains it is in.
 pub fn middleware(
@@ -231,7 +232,34 @@ fn rate_limit(builder: &Builder<'_>, name: &str, limit: &model::middleware::Rate
         form,
         source: source(builder, limit.source_criterion.as_ref())?,
         buckets: builder.ground.state.buckets(name),
+        shared: match &limit.redis {
+            Some(redis) => Some((
+                builder.ground.state.shared_limits(&redis_url(redis)?)?,
+                format!("rate:{name}"),
+            )),
+            None => None,
+        },
     })
+}
+
+/// One server: its connection is kept and shared, so pool sizes and timeouts have nothing to say.
+fn redis_url(redis: &model::middleware::Redis) -> Result<String, String> {
+    if redis.tls.is_some() {
+        return Err("redis.tls is not supported".into());
+    }
+    let endpoint = match redis.endpoints.as_deref() {
+        None | Some([]) => "127.0.0.1:6379",
+        Some([one]) => one,
+        Some(_) => return Err("redis.endpoints: several of them are a cluster, which is not supported".into()),
+    };
+    let mut url = Url::parse(&format!("redis://{endpoint}"))
+        .map_err(|error| format!("redis.endpoints: '{endpoint}': {error}"))?;
+    let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+    // A URL with a host can have both.
+    let _ = url.set_username(&given(&redis.username).unwrap_or_default());
+    let _ = url.set_password(given(&redis.password).as_deref());
+    url.set_path(&redis.db.unwrap_or(0).to_string());
+    Ok(url.into())
 }
 
 fn source(builder: &Builder<'_>, criterion: Option<&SourceCriterion>) -> Result<Source, String> {

@@ -3,7 +3,7 @@
 
 use crate::{
     listener::tls,
-    middleware::{breaker::Breaker, cache::Store, jwt::Remembered, limit::Buckets},
+    middleware::{breaker::Breaker, cache::Store, jwt::Remembered, limit::Buckets, limit_redis::Shared},
     service::{budget::Budget, live::Live, pool::Pool},
 };
 use std::{
@@ -15,6 +15,7 @@ use telemetry::client::Client;
 #[derive(Default)]
 pub struct State {
     buckets: Kept<Buckets>,
+    shared_limits: Kept<Shared>,
     breakers: Kept<Breaker>,
     in_flight: Kept<crate::middleware::in_flight::Counts>,
     live: Kept<Live>,
@@ -48,6 +49,15 @@ impl<T> Kept<T> {
 }
 
 impl State {
+    /// The connection to one Redis.
+    ///
+    /// # Errors
+    /// The URL is none.
+    pub fn shared_limits(&self, url: &str) -> Result<Arc<Shared>, String> {
+        let opened = Shared::open(url)?;
+        Ok(self.shared_limits.get(url, || opened))
+    }
+
     pub fn buckets(&self, middleware: &str) -> Arc<Buckets> {
         self.buckets.get(middleware, Buckets::default)
     }
@@ -95,6 +105,7 @@ impl State {
     /// Forgets what the configuration before used and the one in force does not.
     pub fn sweep(&self) {
         self.buckets.sweep();
+        self.shared_limits.sweep();
         self.breakers.sweep();
         self.in_flight.sweep();
         self.live.sweep();

@@ -5,6 +5,7 @@ mod cache;
 mod docker;
 mod grpc;
 mod handover;
+mod limits;
 mod log;
 mod services;
 

@@ -1,7 +1,7 @@
 //! rateLimit. Traefik's form is a token bucket per source. Ours, switched on by `headers`, counts exactly: so many requests per
 //! period and client, told on every answer of the route, and clients without a valid token may have a number of their own.
 
-use super::{Flow, Note};
+use super::{Flow, Note, limit_redis::Shared};
 use crate::{
     address::Strategy,
     answer,
@@ -22,6 +22,8 @@ pub struct Limit {
     pub form: Form,
     pub source: Source,
     pub buckets: Arc<Buckets>,
+    /// Where several gateways count together; what is counted here has this name there.
+    pub shared: Option<(Arc<Shared>, String)>,
 }
 
 pub enum Form {
@@ -81,9 +83,10 @@ fn network(address: std::net::IpAddr) -> String {
 /// How a client stands after a request.
 #[derive(Clone, Copy, Debug)]
 pub struct Standing {
-    limit: u64,
-    remaining: u64,
-    reset: u64,
+    pub limit: u64,
+    pub remaining: u64,
+    /// Seconds
+    pub reset: u64,
 }
 
 /// What the configuration's largest number means.
@@ -196,6 +199,33 @@ impl Buckets {
 }
 
 impl Limit {
+    async fn take(
+        &self,
+        key: &str,
+        rate: f64,
+        burst: f64,
+        longest_wait: Duration,
+        now: Instant,
+    ) -> Result<Duration, Duration> {
+        if let Some((shared, name)) = &self.shared
+            && let Some(answer) = shared
+                .take(&format!("{name} bucket {key}"), rate, burst, longest_wait)
+                .await
+        {
+            return answer;
+        }
+        self.buckets.take(key, rate, burst, longest_wait, now)
+    }
+
+    async fn count(&self, key: &str, limit: u64, period: Duration, now: Instant) -> Result<Standing, Standing> {
+        if let Some((shared, name)) = &self.shared
+            && let Some(answer) = shared.count(&format!("{name} window {key}"), limit, period).await
+        {
+            return answer;
+        }
+        self.buckets.count(key, limit, period, now)
+    }
+
     pub async fn request(&self, place: usize, request: &mut Request<Body>, exchange: &mut Exchange) -> Flow {
         let now = Instant::now();
         match self.form {
@@ -206,7 +236,7 @@ impl Limit {
                 longest_wait,
             } => {
                 let (key, _) = self.source.key(request.headers(), exchange);
-                match self.buckets.take(&key, rate, burst, longest_wait, now) {
+                match self.take(&key, rate, burst, longest_wait, now).await {
                     Ok(Duration::ZERO) => Flow::On,
                     Ok(wait) => {
                         tokio::time::sleep(wait).await;
@@ -234,7 +264,7 @@ impl Limit {
                 if limit >= UNLIMITED {
                     return Flow::On;
                 }
-                match self.buckets.count(&key, limit, period, now) {
+                match self.count(&key, limit, period, now).await {
                     Ok(standing) => {
                         exchange.notes.push((place, Note::Limit(standing)));
                         Flow::On

@@ -18,6 +18,7 @@ pub mod in_flight;
 pub mod ip_allow;
 pub mod jwt;
 pub mod limit;
+pub mod limit_redis;
 pub mod path;
 pub mod redirect;
 pub mod retry;

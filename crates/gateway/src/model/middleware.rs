@@ -106,6 +106,20 @@ shape! {
         headers: bool,
         /// Beyond Traefik: what clients without a valid token get, as a count per `period`.
         anonymous: i64,
+        redis: Redis,
+    }
+    Redis {
+        endpoints: Vec<String>,
+        username: String,
+        password: String,
+        db: i64,
+        tls: Anything,
+        pool_size: i64,
+        min_idle_conns: i64,
+        max_active_conns: i64,
+        read_timeout: Period,
+        write_timeout: Period,
+        dial_timeout: Period,
     }
 
     RedirectRegex { regex: String, replacement: String, permanent: bool }

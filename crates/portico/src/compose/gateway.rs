@@ -187,6 +187,7 @@ fn builtin(settings: &Settings, plan: &Plan, services: &[(String, InProcess)]) -
         media_rate: rate(limits.media),
         links_rate: rate(limits.links),
         links_anonymous: rate(limits.links_anonymous),
+        redis: limits.redis.clone(),
         short_domains: settings.short_domains.clone(),
         cdn_domain: settings.cdn_domain.clone(),
         verifies: true,

@@ -67,6 +67,8 @@ pub struct Limits {
     pub media: Option<Rate>,
     pub links: Option<Rate>,
     pub links_anonymous: Option<Rate>,
+    /// A Redis in which several gateways count together.
+    pub redis: Option<String>,
 }
 
 #[derive(Debug)]

@@ -103,6 +103,7 @@ impl<'a> Reader<'a> {
             media: media?,
             links: links?,
             links_anonymous: links_anonymous?,
+            redis: self.text("rate_limit_redis"),
         })
     }
 

@@ -145,6 +145,12 @@ pub const SETTINGS: &[Setting] = &[
         "per client without a token, or 'off'",
     ),
     plain(
+        "rate_limit_redis",
+        "PORTICO_RATE_LIMIT_REDIS",
+        None,
+        "host:port of a Redis in which several gateways count together",
+    ),
+    plain(
         "trusted_proxies",
         "PORTICO_TRUSTED_PROXIES",
         None,
