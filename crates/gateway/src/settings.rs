@@ -1,6 +1,12 @@
 //! What the gateway is told before it starts: entrypoints, providers, limits. Traefik's static configuration becomes this too.
 
-use crate::{access_log, address::Net, model::RouterTls, provider::template::Environment, rule::Syntax};
+use crate::{
+    access_log,
+    address::Net,
+    model::{RouterTls, ServersTransport},
+    provider::template::Environment,
+    rule::Syntax,
+};
 use foundation::Error;
 use std::{path::PathBuf, time::Duration};
 
@@ -20,6 +26,8 @@ pub struct Settings {
     pub providers: Providers,
     /// What templates in dynamic files may read with `env`.
     pub environment: Environment,
+    /// How servers are reached whose service names no transport.
+    pub servers_transport: ServersTransport,
     /// Connections held at once over all entrypoints.
     pub max_connections: usize,
 }
@@ -36,6 +44,7 @@ impl Default for Settings {
             default_syntax: Syntax::V3,
             providers: Providers::default(),
             environment: Environment::default(),
+            servers_transport: ServersTransport::default(),
             max_connections: 20_000,
         }
     }

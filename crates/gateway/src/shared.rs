@@ -137,11 +137,8 @@ impl Shared {
         if request.uri().path() != &*exchange.instance {
             exchange.instance = request.uri().path().into();
         }
-        let misdirected = exchange
-            .peer
-            .server_name
-            .as_ref()
-            .is_some_and(|name| entry.tls.options(name) != entry.tls.options(&exchange.host));
+        let named = exchange.peer.server_name.as_deref().unwrap_or_default();
+        let misdirected = exchange.peer.tls && entry.tls.options(named) != entry.tls.options(&exchange.host);
         if misdirected {
             // The handshake was made under other rules than this host demands (RFC 9110 section 15.5.20).
             let error = answer::bad_request("this connection was made for another host");

@@ -213,35 +213,31 @@ impl Builder<'_> {
         }
     }
 
+    /// Options that cannot be met refuse their handshakes; others would let in whom they were to keep out.
     fn tls_table(&self, hosts: HashMap<String, Vec<String>>, certificates: &Arc<tls::Certificates>) -> tls::Table {
+        let built = |name: &str, options: &model::TlsOptions| match tls::server_config(options, certificates.clone()) {
+            Ok(config) => Some(Arc::new(config)),
+            Err(error) => {
+                tracing::error!(
+                    options = name,
+                    error,
+                    "TLS options cannot be met; their handshakes are refused"
+                );
+                None
+            }
+        };
         let everyones = self
             .configs
             .values()
             .find_map(|config| config.tls.as_ref()?.options.as_ref()?.get("default"));
-        let usual = everyones.cloned().unwrap_or_default();
-        let strict = usual.sni_strict == Some(true);
-        let config = tls::server_config(&usual, certificates.clone()).or_else(|error| {
-            tracing::error!(error, "the default TLS options cannot be met; safe ones are used");
-            tls::server_config(&model::TlsOptions::default(), certificates.clone())
-        });
-        let mut table = tls::Table::new(Arc::new(config.expect("default options can be met")), strict);
-        let mut made: HashMap<String, Arc<rustls::ServerConfig>> = HashMap::new();
+        let mut table = tls::Table::new(built("default", &everyones.cloned().unwrap_or_default()));
+        let mut made: HashMap<String, Option<Arc<rustls::ServerConfig>>> = HashMap::new();
         for (host, mut options) in hosts {
             options.dedup();
             // Routers that disagree about a host get the default options, as in Traefik.
             let [name] = options.as_slice() else { continue };
             let Some(wanted) = self.tls_options(name) else { continue };
-            let config = match made.get(name) {
-                Some(config) => config.clone(),
-                None => match tls::server_config(wanted, certificates.clone()) {
-                    Ok(config) => Arc::new(config),
-                    Err(error) => {
-                        tracing::error!(options = name, error, "TLS options cannot be met");
-                        continue;
-                    }
-                },
-            };
-            made.insert(name.clone(), config.clone());
+            let config = made.entry(name.clone()).or_insert_with(|| built(name, wanted)).clone();
             table.insert(host, name.as_str().into(), config);
         }
         table

@@ -12,6 +12,7 @@ use http::Request;
 use hyper::{body::Incoming, server::conn::http1, server::conn::http2, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use lanes::Lanes;
+use rustls_pki_types::CertificateDer;
 use std::{
     convert::Infallible,
     net::SocketAddr,
@@ -35,6 +36,8 @@ pub struct Peer {
     pub tls: bool,
     /// The server name of its TLS handshake, in lower case.
     pub server_name: Option<Box<str>>,
+    /// The chain the client showed, its own certificate first.
+    pub certificates: Vec<CertificateDer<'static>>,
     /// What [`guard`] found wrong; see [`guard::WRONGS`].
     pub verdict: AtomicU8,
     /// Where a tunnel runs after a protocol switch, so that leaving can wait for it.
@@ -143,6 +146,7 @@ async fn attend(
         entry,
         tls: false,
         server_name: None,
+        certificates: Vec::new(),
         verdict: AtomicU8::new(0),
         tunnels: shared.tunnels.clone(),
     };
@@ -192,8 +196,14 @@ async fn shake(
     let name = start.client_hello().server_name().map(str::to_ascii_lowercase);
     let config = shared.snapshot.load().entries[entry].tls.choose(name.as_deref());
     peer.server_name = name.map(String::into_boxed_str);
-    let config = config.ok_or_else(|| std::io::Error::other("the client named no server"))?;
-    start.into_stream(config).await
+    let config = config.ok_or_else(|| std::io::Error::other("the TLS options of this host cannot be met"))?;
+    let stream = start.into_stream(config).await?;
+    let shown = stream.get_ref().1.peer_certificates().unwrap_or_default();
+    peer.certificates = shown
+        .iter()
+        .map(|certificate| certificate.clone().into_owned())
+        .collect();
+    Ok(stream)
 }
 
 async fn speak_h1<T>(shared: &Arc<Shared>, settings: &EntryPoint, stream: T, peer: Peer, stop: CancellationToken)

@@ -18,6 +18,7 @@ pub mod in_flight;
 pub mod ip_allow;
 pub mod jwt;
 pub mod limit;
+pub mod pass_client_cert;
 pub mod path;
 pub mod redirect;
 pub mod retry;
@@ -46,6 +47,7 @@ pub enum Middleware {
     Compress(Box<compress::Compress>),
     Cache(cache::Cache),
     GrpcWeb(grpc_web::GrpcWeb),
+    PassClientCert(crate::model::middleware::PassTlsClientCert),
     ContentType,
     Idle,
 }
@@ -93,6 +95,7 @@ impl Middleware {
             Self::Compress(compress) => compress.request(place, request, exchange),
             Self::Cache(cache) => cache.request(place, request, exchange).await,
             Self::GrpcWeb(web) => web.request(place, request, exchange),
+            Self::PassClientCert(options) => pass_client_cert::request(options, request, exchange),
             Self::ContentType | Self::Idle => Flow::On,
         }
     }

@@ -130,6 +130,7 @@ impl Static {
             default_syntax,
             providers,
             access_log,
+            servers_transport: self.servers_transport.clone().unwrap_or_default(),
             ..base
         })
     }
@@ -182,11 +183,6 @@ impl Static {
                 "log.filePath",
                 self.log.as_ref().is_some_and(|log| log.file_path.is_some()),
                 "the log goes to standard output",
-            ),
-            (
-                "serversTransport",
-                self.servers_transport.is_some(),
-                "is not supported; name a transport in the dynamic configuration",
             ),
             (
                 "certificatesResolvers",

@@ -17,7 +17,7 @@ shape! {
         entry_points: IndexMap<String, Point>,
         providers: Sources,
         core: Core,
-        servers_transport: Anything,
+        servers_transport: model::ServersTransport,
         certificates_resolvers: Anything,
         experimental: Anything,
     }
