@@ -2,6 +2,7 @@
 
 use crate::{
     access_log::AccessLog,
+    acme::{self, Acme, Environment, names::Wanted},
     api::Published,
     build::{self, Builder, Configs, Ground},
     builtin::{self, Builtin, PROVIDER},
@@ -20,6 +21,7 @@ use foundation::{Error, Kind};
 use futures_util::future::BoxFuture;
 use http::HeaderValue;
 use http_chassis::{auth::Verifier, in_process::InProcess};
+use postgres_chassis::DatabaseUrl;
 use std::{
     net::SocketAddr,
     os::fd::{AsFd, OwnedFd},
@@ -43,6 +45,10 @@ pub struct Inputs {
     pub certificate_names: Vec<String>,
     /// Sockets taken over from the process before, by entrypoint.
     pub sockets: Vec<(String, std::net::TcpListener)>,
+    /// The database certificates are shared through, its schema `gateway` up to date.
+    pub database: Option<DatabaseUrl>,
+    /// Variables DNS providers look for.
+    pub environment: Environment,
 }
 
 pub struct Gateway {
@@ -91,6 +97,11 @@ pub async fn open(settings: Settings, mut inputs: Inputs) -> Result<Gateway, Err
         listeners.push(Listener { entry, socket });
     }
     let control = Control::make(settings, inputs)?;
+    match control.shared.acme.configuration().await {
+        Ok(issued) if issued == Dynamic::default() => {}
+        Ok(issued) => control.apply(acme::PROVIDER, issued),
+        Err(error) => tracing::warn!(error, "the certificates that are kept cannot be read yet"),
+    }
     if let Some(files) = &control.shared.settings.providers.file {
         provider::file::load(files, &control);
     }
@@ -215,6 +226,11 @@ impl Gateway {
             tasks.push(("access log".into(), Box::pin(writing)));
         }
         tasks.extend(provider::tasks(&self.control, stop));
+        let acme = self.control.shared.acme.clone();
+        if acme.is_used() {
+            let working = acme.run(self.control.clone(), stop.clone());
+            tasks.push(("certificate resolvers".into(), Box::pin(working)));
+        }
         tasks
     }
 }
@@ -245,10 +261,13 @@ impl Control {
             |entry| serde_json::json!({"name": entry.name, "address": entry.address, "asDefault": entry.as_default}),
         );
         let published = Arc::new(Published::new(shown.collect(), providers(&settings)));
+        let acme = Acme::open(&settings.resolvers, inputs.database.as_ref(), &inputs.environment);
         let shared = Arc::new(Shared {
+            acme: Arc::new(acme),
             snapshot: ArcSwap::from_pointee(Snapshot {
                 entries: Vec::new(),
                 checks: Vec::new(),
+                wanted: Vec::new(),
             }),
             state: State::default(),
             meter: Meter::register(&inputs.metrics, &names),
@@ -300,6 +319,20 @@ impl Control {
             .last_reload
             .set(foundation::OffsetDateTime::now_utc().unix_timestamp());
         self.applied.send_modify(|number| *number += 1);
+    }
+
+    /// Tells of configurations as they take force.
+    pub fn applied(&self) -> watch::Receiver<u64> {
+        self.applied.subscribe()
+    }
+
+    /// The certificates the configuration in force asks resolvers for.
+    pub fn wanted(&self) -> Vec<Wanted> {
+        self.shared.snapshot.load().wanted.clone()
+    }
+
+    pub fn show_certificates(&self, certificates: Vec<serde_json::Value>) {
+        self.published.show_certificates(certificates);
     }
 
     /// What the gateway configures itself: the platform's routes and the admin entrypoint's.

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod access_log;
+mod acme;
 mod address;
 mod answer;
 mod api;
@@ -29,6 +30,7 @@ mod snapshot;
 mod state;
 pub mod traefik;
 
+pub use acme::store::MIGRATIONS;
 pub use address::Net;
 pub use builtin::{At, Builtin, Rate};
 pub use check::check;

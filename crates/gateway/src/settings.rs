@@ -1,5 +1,7 @@
 //! What the gateway is told before it starts: entrypoints, providers, limits. Traefik's static configuration becomes this too.
 
+pub mod resolver;
+
 use crate::{
     access_log,
     address::Net,
@@ -28,6 +30,10 @@ pub struct Settings {
     pub environment: Environment,
     /// How servers are reached whose service names no transport.
     pub servers_transport: ServersTransport,
+    /// A resolver that names no storage keeps its certificates in the database.
+    pub has_database: bool,
+    /// Where certificates come from that routers ask a resolver for.
+    pub resolvers: Vec<resolver::Resolver>,
     /// Connections held at once over all entrypoints.
     pub max_connections: usize,
 }
@@ -45,6 +51,8 @@ impl Default for Settings {
             providers: Providers::default(),
             environment: Environment::default(),
             servers_transport: ServersTransport::default(),
+            has_database: false,
+            resolvers: Vec::new(),
             max_connections: 20_000,
         }
     }

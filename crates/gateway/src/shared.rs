@@ -2,6 +2,7 @@
 
 use crate::{
     access_log::{self, AccessLog as AccessLogFile, Logged},
+    acme::{Acme, challenge},
     answer, canonical,
     exchange::{Exchange, Retry, Token, set_target},
     forwarded,
@@ -38,6 +39,7 @@ pub struct Shared {
     pub tunnels: TaskTracker,
     /// Written as Traefik does, where that is asked for.
     pub access_log: Option<AccessLogFile>,
+    pub acme: Arc<Acme>,
 }
 
 impl Shared {
@@ -47,6 +49,12 @@ impl Shared {
         let entry = &snapshot.entries[peer.entry];
         let (method, version) = (request.method().clone(), request.version());
         let mut request = request.map(Body::new);
+        if request.uri().path().starts_with(challenge::PATH)
+            && let Some(token) = self.acme.challenges.token(request.uri().path()).await
+        {
+            // An authority looks for a proof: before any router, and whatever redirects there are.
+            return answer::text(StatusCode::OK, token);
+        }
         let (mut exchange, mut span) = self.begin(peer, &request);
         let found = self.admit(&mut request, &mut exchange, entry).map(|()| {
             let routes = if exchange.peer.tls { &entry.secure } else { &entry.plain };

@@ -1,6 +1,7 @@
 //! The compiled configuration: per entrypoint its routers in priority order with their chains, for plain text and for TLS.
 
 use crate::{
+    acme::names::Wanted,
     canonical,
     exchange::Exchange,
     forwarded,
@@ -20,6 +21,8 @@ pub struct Snapshot {
     /// In the order of the settings.
     pub entries: Vec<Entry>,
     pub checks: Vec<Checks>,
+    /// The certificates routers ask resolvers for.
+    pub wanted: Vec<Wanted>,
 }
 
 pub struct Entry {

@@ -3,6 +3,7 @@
 mod routers;
 
 use crate::{
+    acme::{self, names::Wanted},
     api::Listing,
     compile, compile_service,
     listener::tls,
@@ -38,6 +39,7 @@ pub struct Builder<'a> {
     pub ground: &'a Ground<'a>,
     pub configs: &'a Configs,
     pub listing: Listing,
+    pub wanted: Vec<Wanted>,
     pub checks: Vec<Checks>,
     pub services: HashMap<String, Result<Arc<Service>, String>>,
     /// Services being built, to see circles.
@@ -71,21 +73,22 @@ pub fn build(ground: &Ground<'_>, configs: &Configs) -> (Snapshot, Listing) {
         ground,
         configs,
         listing: Listing::default(),
+        wanted: Vec::new(),
         checks: Vec::new(),
         services: HashMap::new(),
         under_way: Vec::new(),
     };
+    let certificates = builder.certificates();
     builder.all_services();
     builder.all_middlewares();
     let mut tables: Vec<Tables> = ground.settings.entry_points.iter().map(|_| Tables::default()).collect();
     for (provider, config) in configs {
         let routers = config.http.as_ref().and_then(|http| http.routers.as_ref());
         for (name, router) in routers.into_iter().flatten() {
-            builder.router(provider, name, router, &mut tables);
+            builder.router(provider, name, router, (&mut tables, &certificates));
         }
     }
     builder.redirections(&mut tables);
-    let certificates = builder.certificates();
     let entries = ground.settings.entry_points.iter().zip(tables);
     let entries = entries
         .map(|(entry, tables)| builder.entry(entry, tables, &certificates))
@@ -93,6 +96,7 @@ pub fn build(ground: &Ground<'_>, configs: &Configs) -> (Snapshot, Listing) {
     let snapshot = Snapshot {
         entries,
         checks: std::mem::take(&mut builder.checks),
+        wanted: builder.all_wanted(),
     };
     (snapshot, builder.listing)
 }
@@ -187,12 +191,45 @@ impl Builder<'_> {
                 .map(|certificate| (certificate, false))
                 .chain(default.map(|certificate| (certificate, true)));
             for (certificate, is_default) in all {
-                if let Err(error) = certificates.add(certificate, is_default) {
+                let added = if provider == acme::PROVIDER {
+                    certificates.add_issued(certificate)
+                } else {
+                    certificates.add(certificate, is_default)
+                };
+                if let Err(error) = added {
                     tracing::error!(provider, error, "a certificate was left out");
                 }
             }
         }
+        for domain in self.generated().filter_map(|(_, generated)| generated.domain.as_ref()) {
+            certificates.make_default(domain.main.as_deref().unwrap_or_default());
+        }
         Arc::new(certificates)
+    }
+
+    /// Default certificates a resolver is to get (`stores.default.defaultGeneratedCert`).
+    fn generated(&self) -> impl Iterator<Item = (&str, &model::GeneratedCert)> {
+        let stores = self.configs.iter().filter_map(|(provider, config)| {
+            let store = config.tls.as_ref()?.stores.as_ref()?.get("default")?;
+            Some((provider.as_str(), store.default_generated_cert.as_ref()?))
+        });
+        stores
+    }
+
+    /// Domains that are named before hosts of rules: they may cover these.
+    fn all_wanted(&mut self) -> Vec<Wanted> {
+        let generated: Vec<Wanted> = self
+            .generated()
+            .flat_map(|(_, generated)| {
+                let resolver = generated.resolver.as_deref().unwrap_or_default();
+                acme::names::wanted(resolver, generated.domain.as_slice(), &[], &|_| false)
+            })
+            .collect();
+        let mut wanted = std::mem::take(&mut self.wanted);
+        wanted.extend(generated);
+        wanted.sort_by(|a, b| b.explicit.cmp(&a.explicit).then_with(|| a.cmp(b)));
+        wanted.dedup_by(|a, b| a.resolver == b.resolver && a.names == b.names);
+        wanted
     }
 
     fn entry(&self, entry: &EntryPoint, tables: Tables, certificates: &Arc<tls::Certificates>) -> Entry {

@@ -4,7 +4,7 @@ pub mod guard;
 pub mod lanes;
 pub mod tls;
 
-use crate::{settings::EntryPoint, shared::Shared};
+use crate::{acme::challenge, settings::EntryPoint, shared::Shared};
 use axum::response::Response;
 use futures_util::future::BoxFuture;
 use guard::Guard;
@@ -162,6 +162,8 @@ async fn attend(
         return;
     };
     match handshake {
+        // The handshake was all the authority wanted.
+        Ok(stream) if stream.get_ref().1.alpn_protocol() == Some(challenge::ALPN) => {}
         Ok(stream) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => speak_h2(&shared, stream, peer, stop).await,
         Ok(stream) => speak_h1(&shared, settings, stream, peer, stop).await,
         Err(error) => tracing::debug!(%error, "a TLS handshake failed"),
@@ -194,6 +196,19 @@ async fn shake(
     let start = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), stream).await?;
     peer.tls = true;
     let name = start.client_hello().server_name().map(str::to_ascii_lowercase);
+    let proof = start
+        .client_hello()
+        .alpn()
+        .is_some_and(|mut names| names.any(|name| name == challenge::ALPN));
+    if proof {
+        let config = shared
+            .acme
+            .challenges
+            .handshake(name.as_deref().unwrap_or_default())
+            .await;
+        let config = config.ok_or_else(|| std::io::Error::other("no proof is waiting for this name"))?;
+        return start.into_stream(config).await;
+    }
     let config = shared.snapshot.load().entries[entry].tls.choose(name.as_deref());
     peer.server_name = name.map(String::into_boxed_str);
     let config = config.ok_or_else(|| std::io::Error::other("the TLS options of this host cannot be met"))?;

@@ -1,5 +1,6 @@
 //! Traefik's static configuration: flags, `TRAEFIK_*` variables, or `traefik.yml`/`.toml`, read into [`Settings`].
 
+mod resolvers;
 mod shapes;
 
 use crate::{
@@ -10,6 +11,7 @@ use crate::{
     settings::{
         AccessLog, Admin, DockerProvider, EntryPoint, FileProvider, Forwarded, HttpProvider, Providers, Redirect,
         Settings,
+        resolver::{Challenge, Resolver},
     },
 };
 use shapes::Point;
@@ -121,6 +123,7 @@ impl Static {
         });
         let access_log = access_log(self.access_log.as_ref(), &mut wrong);
         let providers = self.providers(&mut wrong);
+        let resolvers = self.resolvers(&entry_points, base.has_database, &mut wrong);
         if !wrong.is_empty() {
             return Err(wrong);
         }
@@ -131,6 +134,7 @@ impl Static {
             providers,
             access_log,
             servers_transport: self.servers_transport.clone().unwrap_or_default(),
+            resolvers,
             ..base
         })
     }
@@ -185,11 +189,6 @@ impl Static {
                 "the log goes to standard output",
             ),
             (
-                "certificatesResolvers",
-                self.certificates_resolvers.is_some(),
-                "certificate resolvers (ACME) are not supported yet",
-            ),
-            (
                 "experimental",
                 self.experimental.is_some(),
                 "plugins and experiments are not supported",
@@ -197,6 +196,28 @@ impl Static {
         ];
         let given = known.iter().filter(|(_, given, _)| *given);
         given.map(|(key, _, message)| mistake(key, (*message).into())).collect()
+    }
+
+    fn resolvers(&self, entry_points: &[EntryPoint], has_database: bool, wrong: &mut Vec<Mistake>) -> Vec<Resolver> {
+        let mut out = Vec::new();
+        for (name, shape) in self.certificates_resolvers.iter().flatten() {
+            let key = format!("certificatesResolvers.{name}");
+            match resolvers::resolver(name, shape, has_database) {
+                Ok(Resolver {
+                    challenge: Challenge::Http { entry_point },
+                    ..
+                }) if !entry_points
+                    .iter()
+                    .any(|known| known.name.eq_ignore_ascii_case(&entry_point)) =>
+                {
+                    let message = format!("there is no entrypoint '{entry_point}'");
+                    wrong.push(mistake(&format!("{key}.acme.httpChallenge.entryPoint"), message));
+                }
+                Ok(resolver) => out.push(resolver),
+                Err(message) => wrong.push(mistake(&key, message)),
+            }
+        }
+        out
     }
 
     fn providers(&self, wrong: &mut Vec<Mistake>) -> Providers {

@@ -18,7 +18,7 @@ shape! {
         providers: Sources,
         core: Core,
         servers_transport: model::ServersTransport,
-        certificates_resolvers: Anything,
+        certificates_resolvers: IndexMap<String, ResolverShape>,
         experimental: Anything,
     }
     Log { level: String, format: String, no_color: bool, file_path: String }
@@ -82,6 +82,39 @@ shape! {
     Transport { responding_timeouts: Responding, life_cycle: LifeCycle, keep_alive_max_requests: i64, keep_alive_max_time: Period }
     Responding { read_timeout: Period, write_timeout: Period, idle_timeout: Period }
     LifeCycle { request_accept_grace_timeout: Period, grace_time_out: Period }
+
+    ResolverShape { acme: AcmeShape, tailscale: Anything }
+    AcmeShape {
+        email: String,
+        ca_server: String,
+        storage: String,
+        key_type: String,
+        eab: Eab,
+        preferred_chain: String,
+        profile: String,
+        certificates_duration: u64,
+        ca_certificates: Vec<String>,
+        ca_server_name: String,
+        http_challenge: HttpChallengeShape,
+        tls_challenge: TlsChallengeShape,
+        dns_challenge: DnsChallengeShape,
+    }
+    Eab { kid: String, hmac_encoded: String }
+    HttpChallengeShape { entry_point: String }
+    TlsChallengeShape {}
+    DnsChallengeShape {
+        provider: String,
+        resolvers: Vec<String>,
+        delay_before_check: Period,
+        disable_propagation_check: bool,
+        propagation: Propagation,
+    }
+    Propagation {
+        delay_before_checks: Period,
+        disable_checks: bool,
+        disable_ans_checks as "disableANSChecks": bool,
+        require_all_rns as "requireAllRNS": bool,
+    }
 
     Sources { providers_throttle_duration: Period, file: FileSource, http: HttpSource, docker: DockerSource }
     DockerSource {

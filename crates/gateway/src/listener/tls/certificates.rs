@@ -5,13 +5,21 @@ use crate::model;
 use foundation::Error;
 use rustls::{server::ClientHello, server::ResolvesServerCert, sign::CertifiedKey};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
-use std::{collections::HashMap, fs, io, net::IpAddr, path::Path, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    fs, io,
+    net::IpAddr,
+    path::Path,
+    sync::Arc,
+};
 use x509_parser::{certificate::X509Certificate, extensions::GeneralName, prelude::FromDer};
 
 #[derive(Debug)]
 pub struct Certificates {
     /// By name in lower case, `*.` for wildcards; with the end of validity, in Unix seconds.
     by_name: HashMap<String, (i64, Arc<CertifiedKey>)>,
+    /// Names the operator gave certificates for; the others' were issued to us.
+    given: HashSet<String>,
     default: Arc<CertifiedKey>,
 }
 
@@ -19,6 +27,7 @@ impl Certificates {
     pub fn only(default: Arc<CertifiedKey>) -> Self {
         Self {
             by_name: HashMap::new(),
+            given: HashSet::new(),
             default,
         }
     }
@@ -35,13 +44,38 @@ impl Certificates {
         if is_default {
             self.default = key.clone();
         }
+        self.given.extend(facts.names.iter().cloned());
+        self.insert(facts, &key);
+        Ok(())
+    }
+
+    /// Adds a certificate a resolver got.
+    ///
+    /// # Errors
+    /// What cannot be read.
+    pub fn add_issued(&mut self, certificate: &model::Certificate) -> Result<(), String> {
+        let text = |given: &Option<String>| given.clone().unwrap_or_default();
+        let key = certified(
+            text(&certificate.cert_file).as_bytes(),
+            text(&certificate.key_file).as_bytes(),
+        )?;
+        self.insert(Facts::read(&key.cert[0])?, &key);
+        Ok(())
+    }
+
+    /// Whether the operator gave a certificate for this name.
+    pub fn given(&self, name: &str) -> bool {
+        let wildcard = name.split_once('.').map(|(_, rest)| format!("*.{rest}"));
+        self.given.contains(name) || wildcard.is_some_and(|wildcard| self.given.contains(&wildcard))
+    }
+
+    fn insert(&mut self, facts: Facts, key: &Arc<CertifiedKey>) {
         for name in facts.names {
             let known = self.by_name.get(&name);
             if known.is_none_or(|(until, _)| *until < facts.not_after) {
                 self.by_name.insert(name, (facts.not_after, key.clone()));
             }
         }
-        Ok(())
     }
 
     pub fn find(&self, name: &str) -> Option<&Arc<CertifiedKey>> {

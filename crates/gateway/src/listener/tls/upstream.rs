@@ -46,6 +46,17 @@ impl Wish {
         })
     }
 
+    /// Trusts these authorities (PEM files or texts), the web's where there are none.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn trusting(roots: &[String]) -> Result<Self, String> {
+        Ok(Self {
+            roots: texts(roots)?,
+            ..Self::default()
+        })
+    }
+
     /// # Errors
     /// A file that cannot be read, a certificate without its key.
     pub fn of_client(config: &model::ClientTls) -> Result<Self, String> {
