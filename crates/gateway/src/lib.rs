@@ -11,6 +11,7 @@ mod build;
 pub mod builtin;
 mod canonical;
 mod check;
+pub mod cloudflare;
 mod compile;
 mod compile_service;
 mod exchange;

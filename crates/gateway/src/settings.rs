@@ -5,6 +5,7 @@ pub mod resolver;
 use crate::{
     access_log,
     address::Net,
+    cloudflare::Cloudflare,
     model::{RouterTls, ServersTransport},
     provider::template::Environment,
     rule::Syntax,
@@ -95,6 +96,9 @@ pub struct EntryPoint {
     /// Routers without `entryPoints` go to the defaults, or to all if none is one.
     pub as_default: bool,
     pub forwarded: Forwarded,
+    /// Whose word about the client before them is taken, by the PROXY protocol; `None` reads no such header.
+    pub proxy_protocol: Option<Forwarded>,
+    pub cloudflare: Option<Cloudflare>,
     /// Middlewares in front of every router of this entrypoint, with their provider (`auth@file`).
     pub middlewares: Vec<String>,
     /// Routers of this entrypoint speak TLS unless they say otherwise.
@@ -116,6 +120,8 @@ impl EntryPoint {
             address: address.into(),
             as_default: false,
             forwarded: Forwarded::default(),
+            proxy_protocol: None,
+            cloudflare: None,
             middlewares: Vec::new(),
             tls: None,
             redirect: None,

@@ -89,6 +89,7 @@ impl Shared {
         let span = self.tracer.span("gateway", SpanKind::Server, parent);
         let scheme = if peer.tls { "https" } else { "http" };
         let exchange = Exchange {
+            client: None,
             host: Box::default(),
             instance: request.uri().path().into(),
             request_id: request_id::keep_or_make(headers),
@@ -133,6 +134,9 @@ impl Shared {
             );
             return Err(Box::new(response));
         }
+        if let Some(cloudflare) = &entry.cloudflare {
+            exchange.client = cloudflare.client(exchange.peer.address.ip(), request.headers_mut());
+        }
         let host = host_of(request).map_err(|error| refuse(exchange, error))?;
         let name = host.to_str().ok().and_then(|text| canonical::host(text).ok());
         let name = name.ok_or_else(|| refuse(exchange, answer::bad_request("the Host is no host name")))?;
@@ -161,7 +165,8 @@ impl Shared {
     }
 
     fn headers(&self, request: &mut Request<Body>, exchange: &mut Exchange, entry: &Entry, host: HeaderValue) {
-        let trusted = entry.forwarded.trusts(exchange.ip());
+        // Behind Cloudflare what may stay was decided on entry.
+        let trusted = entry.cloudflare.is_some() || entry.forwarded.trusts(exchange.ip());
         let headers = request.headers_mut();
         forwarded::drop_forged(headers, trusted);
         let upgrade = forwarded::drop_hop_by_hop(headers);

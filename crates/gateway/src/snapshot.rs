@@ -3,6 +3,7 @@
 use crate::{
     acme::names::Wanted,
     canonical,
+    cloudflare::Cloudflare,
     exchange::Exchange,
     forwarded,
     index::Index,
@@ -30,6 +31,7 @@ pub struct Entry {
     pub secure: Routes,
     pub tls: tls::Table,
     pub forwarded: Forwarded,
+    pub cloudflare: Option<Cloudflare>,
     pub keep_semicolons: bool,
     pub is_admin: bool,
     /// Where requests are counted that find no router.

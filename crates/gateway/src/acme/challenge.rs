@@ -4,7 +4,10 @@
 use super::store::Postgres;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use rcgen::{CertificateParams, CustomExtension, KeyPair};
-use rustls::ServerConfig;
+use rustls::{
+    ServerConfig,
+    sign::{CertifiedKey, SingleCertAndKey},
+};
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use std::{
     collections::HashMap,
@@ -103,7 +106,13 @@ impl Challenges {
     /// What a handshake for `acme-tls/1` is met with.
     pub async fn handshake(&self, name: &str) -> Option<Arc<ServerConfig>> {
         let digest = BASE64.decode(self.find(Kind::Alpn, name).await?).ok()?;
-        proving(name, &digest).ok().map(Arc::new)
+        match proving(name, &digest) {
+            Ok(config) => Some(Arc::new(config)),
+            Err(error) => {
+                tracing::error!(domain = name, %error, "the proof for a handshake cannot be made");
+                None
+            }
+        }
     }
 }
 
@@ -121,11 +130,43 @@ fn proving(name: &str, digest: &[u8]) -> Result<ServerConfig, Box<dyn std::error
     let key = KeyPair::generate()?;
     let certificate = params.self_signed(&key)?;
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+    let signing = rustls::crypto::aws_lc_rs::sign::any_supported_type(&key)?;
+    let certified = CertifiedKey::new(vec![certificate.der().clone()], signing);
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
-        .with_single_cert(vec![certificate.der().clone()], key)?;
+        // Not checked as others are: what makes it a proof is a critical extension nobody else knows.
+        .with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
     config.alpn_protocols = vec![ALPN.to_vec()];
     Ok(config)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_proof_is_found_until_it_is_taken_away() {
+        let challenges = Challenges::default();
+        let proof = Proof {
+            name: "A.test".into(),
+            token: "token".into(),
+            authorized: "token.thumb".into(),
+            digest: BASE64.encode([7; 32]),
+        };
+        for kind in [Kind::Http, Kind::Alpn] {
+            challenges.present(kind, &proof).await.expect("presented");
+        }
+        let path = format!("{PATH}token");
+        assert_eq!(challenges.token(&path).await.as_deref(), Some("token.thumb"));
+        assert_eq!(challenges.token(PATH).await, None);
+        let config = challenges.handshake("a.test").await.expect("a configuration");
+        assert_eq!(config.alpn_protocols, [ALPN.to_vec()]);
+        assert!(challenges.handshake("b.test").await.is_none());
+        for kind in [Kind::Http, Kind::Alpn] {
+            challenges.take_away(kind, &proof).await.expect("gone");
+        }
+        assert!(challenges.token(&path).await.is_none() && challenges.handshake("a.test").await.is_none());
+    }
 }

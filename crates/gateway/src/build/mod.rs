@@ -201,26 +201,25 @@ impl Builder<'_> {
                 }
             }
         }
-        for domain in self.generated().filter_map(|(_, generated)| generated.domain.as_ref()) {
+        for domain in self.generated().filter_map(|generated| generated.domain.as_ref()) {
             certificates.make_default(domain.main.as_deref().unwrap_or_default());
         }
         Arc::new(certificates)
     }
 
     /// Default certificates a resolver is to get (`stores.default.defaultGeneratedCert`).
-    fn generated(&self) -> impl Iterator<Item = (&str, &model::GeneratedCert)> {
-        let stores = self.configs.iter().filter_map(|(provider, config)| {
+    fn generated(&self) -> impl Iterator<Item = &model::GeneratedCert> {
+        self.configs.values().filter_map(|config| {
             let store = config.tls.as_ref()?.stores.as_ref()?.get("default")?;
-            Some((provider.as_str(), store.default_generated_cert.as_ref()?))
-        });
-        stores
+            store.default_generated_cert.as_ref()
+        })
     }
 
     /// Domains that are named before hosts of rules: they may cover these.
     fn all_wanted(&mut self) -> Vec<Wanted> {
         let generated: Vec<Wanted> = self
             .generated()
-            .flat_map(|(_, generated)| {
+            .flat_map(|generated| {
                 let resolver = generated.resolver.as_deref().unwrap_or_default();
                 acme::names::wanted(resolver, generated.domain.as_slice(), &[], &|_| false)
             })
@@ -233,12 +232,17 @@ impl Builder<'_> {
     }
 
     fn entry(&self, entry: &EntryPoint, tables: Tables, certificates: &Arc<tls::Certificates>) -> Entry {
-        let table = self.tls_table(tables.hosts, certificates);
+        let pulls = entry
+            .cloudflare
+            .as_ref()
+            .and_then(|cloudflare| cloudflare.origin_pull_ca.clone());
+        let table = self.tls_table(tables.hosts, certificates, pulls.as_ref());
         Entry {
             plain: Routes::new(tables.plain),
             secure: Routes::new(tables.secure),
             tls: table,
             forwarded: entry.forwarded.clone(),
+            cloudflare: entry.cloudflare.clone(),
             keep_semicolons: entry.encode_query_semicolons,
             is_admin: self
                 .ground
@@ -251,16 +255,32 @@ impl Builder<'_> {
     }
 
     /// Options that cannot be met refuse their handshakes; others would let in whom they were to keep out.
-    fn tls_table(&self, hosts: HashMap<String, Vec<String>>, certificates: &Arc<tls::Certificates>) -> tls::Table {
-        let built = |name: &str, options: &model::TlsOptions| match tls::server_config(options, certificates.clone()) {
-            Ok(config) => Some(Arc::new(config)),
-            Err(error) => {
-                tracing::error!(
-                    options = name,
-                    error,
-                    "TLS options cannot be met; their handshakes are refused"
-                );
-                None
+    ///
+    /// With `pulls`, the authority of Cloudflare's own certificate, nobody without such a certificate comes in.
+    fn tls_table(
+        &self,
+        hosts: HashMap<String, Vec<String>>,
+        certificates: &Arc<tls::Certificates>,
+        pulls: Option<&String>,
+    ) -> tls::Table {
+        let built = |name: &str, options: &model::TlsOptions| {
+            let mut options = options.clone();
+            if let Some(authority) = pulls {
+                options.client_auth = Some(model::ClientAuth {
+                    ca_files: Some(vec![authority.clone()]),
+                    client_auth_type: Some("RequireAndVerifyClientCert".into()),
+                });
+            }
+            match tls::server_config(&options, certificates.clone()) {
+                Ok(config) => Some(Arc::new(config)),
+                Err(error) => {
+                    tracing::error!(
+                        options = name,
+                        error,
+                        "TLS options cannot be met; their handshakes are refused"
+                    );
+                    None
+                }
             }
         };
         let everyones = self

@@ -2,6 +2,7 @@
 
 pub mod guard;
 pub mod lanes;
+mod proxy;
 pub mod tls;
 
 use crate::{acme::challenge, settings::EntryPoint, shared::Shared};
@@ -126,8 +127,8 @@ impl Listener {
 async fn attend(
     shared: Arc<Shared>,
     entry: usize,
-    stream: TcpStream,
-    address: SocketAddr,
+    mut stream: TcpStream,
+    mut address: SocketAddr,
     stop: CancellationToken,
     place: OwnedSemaphorePermit,
 ) {
@@ -136,6 +137,14 @@ async fn attend(
     let _ = stream.set_nodelay(true);
     let settings = &shared.settings.entry_points[entry];
     let _counted = shared.meter.connection(entry);
+    if let Some(trusted) = &settings.proxy_protocol {
+        match tokio::time::timeout(settings.header_timeout, proxy::client(&mut stream)).await {
+            Ok(Ok(Some(client))) if trusted.trusts(address.ip()) => address = client,
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => return tracing::debug!(%error, "a connection was refused"),
+            Err(_) => return,
+        }
+    }
     let mut first = [0_u8; 1];
     match tokio::time::timeout(settings.header_timeout, stream.peek(&mut first)).await {
         Ok(Ok(1)) => {}

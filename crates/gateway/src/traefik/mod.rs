@@ -5,6 +5,7 @@ mod shapes;
 
 use crate::{
     access_log,
+    cloudflare::Cloudflare,
     model::{Mistake, Node, Place, Reader, Shape, Value, text},
     provider::template::Environment,
     rule::Syntax,
@@ -301,6 +302,16 @@ fn entry_point(name: &str, point: &Point) -> Result<EntryPoint, String> {
         out.forwarded =
             Forwarded::trusting(headers.trusted_ips.as_deref().unwrap_or_default()).map_err(|error| error.message)?;
         out.forwarded.insecure = headers.insecure == Some(true);
+    }
+    if let Some(proxy) = &point.proxy_protocol {
+        let mut trusted =
+            Forwarded::trusting(proxy.trusted_ips.as_deref().unwrap_or_default()).map_err(|error| error.message)?;
+        trusted.insecure = proxy.insecure == Some(true);
+        out.proxy_protocol = Some(trusted);
+    }
+    if let Some(behind) = &point.cloudflare {
+        let ranges = behind.ranges.as_deref().unwrap_or_default();
+        out.cloudflare = Some(Cloudflare::new(ranges, behind.origin_pull_ca.clone())?);
     }
     if let Some(http) = &point.http {
         out.middlewares = http.middlewares.clone().unwrap_or_default();

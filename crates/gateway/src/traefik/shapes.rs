@@ -62,12 +62,17 @@ shape! {
         address: String,
         as_default: bool,
         forwarded_headers: Trusted,
+        proxy_protocol: ProxyProtocol,
+        /// Beyond Traefik: behind Cloudflare.
+        cloudflare: BehindCloudflare,
         http: PointHttp,
         http2: Http2,
         transport: Transport,
         observability: model::Observability,
     }
     Trusted { insecure: bool, trusted_ips as "trustedIPs": Vec<String>, connection: Vec<String> }
+    ProxyProtocol { insecure: bool, trusted_ips as "trustedIPs": Vec<String> }
+    BehindCloudflare { ranges: Vec<String>, origin_pull_ca as "originPullCA": String }
     PointHttp {
         middlewares: Vec<String>,
         tls: model::RouterTls,

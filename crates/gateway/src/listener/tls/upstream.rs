@@ -185,9 +185,10 @@ impl ServerCertVerifier for ByUri {
             Err(Error::InvalidCertificate(
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
             )) if self.any_name => {}
-            other => drop(other?),
+            Err(error) => return Err(error),
+            Ok(_) => {}
         }
-        if uris(end).iter().any(|uri| *uri == self.uri) {
+        if uris(end).contains(&self.uri) {
             Ok(ServerCertVerified::assertion())
         } else {
             Err(Error::InvalidCertificate(
