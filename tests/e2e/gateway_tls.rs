@@ -1,13 +1,14 @@
 //! TLS as Traefik's users configure it: client certificates, strict names, certificates that change, servers behind TLS,
 //! authentication servers that judge bodies.
 
+use bytes::{Buf, Bytes};
 use portico_tests::{
     Directory, Edge, Receiver,
     edge::{Ports, configure},
     tls::{Authority, Client, Pair},
 };
 use rcgen::{DnType, SanType, SerialNumber};
-use std::{collections::HashSet, fs, time::Duration, time::Instant};
+use std::{collections::HashSet, fs, sync::Arc, time::Duration, time::Instant};
 
 fn write(directory: &Directory, name: &str, text: &str) -> String {
     let path = directory.path().join(name);
@@ -457,4 +458,106 @@ async fn a_balancer_names_the_client_by_the_proxy_protocol() {
     assert_eq!(client("/v2"), "192.0.2.7");
     assert_eq!(client("/bare"), "127.0.0.1");
     assert_eq!(client("/stranger"), "127.0.0.1");
+}
+
+/// One request over HTTP/3: status, headers, body.
+async fn over_h3(
+    client: &Client,
+    address: &str,
+    name: &str,
+    request: http::Request<Bytes>,
+) -> (http::response::Parts, Vec<u8>) {
+    let mut config = client.config();
+    config.alpn_protocols = vec![b"h3".to_vec()];
+    let config = quinn::crypto::rustls::QuicClientConfig::try_from(config).expect("TLS 1.3");
+    let mut endpoint = quinn::Endpoint::client("127.0.0.1:0".parse().expect("an address")).expect("a socket");
+    endpoint.set_default_client_config(quinn::ClientConfig::new(Arc::new(config)));
+    let connecting = endpoint
+        .connect(address.parse().expect("an address"), name)
+        .expect("a client");
+    let connection = h3_quinn::Connection::new(connecting.await.expect("a connection"));
+    let (mut driver, mut sender) = h3::client::new(connection).await.expect("HTTP/3");
+    let driving = tokio::spawn(async move { driver.wait_idle().await });
+    let (parts, body) = request.into_parts();
+    let mut stream = sender
+        .send_request(http::Request::from_parts(parts, ()))
+        .await
+        .expect("sent");
+    if !body.is_empty() {
+        stream.send_data(body).await.expect("sent");
+    }
+    stream.finish().await.expect("sent");
+    let (parts, ()) = stream.recv_response().await.expect("an answer").into_parts();
+    let mut bytes = Vec::new();
+    while let Some(mut data) = stream.recv_data().await.expect("data") {
+        bytes.extend_from_slice(&data.copy_to_bytes(data.remaining()));
+    }
+    drop((stream, sender));
+    driving.abort();
+    (parts, bytes)
+}
+
+#[tokio::test]
+async fn http_3_is_announced_and_takes_the_same_way() {
+    let (directory, ports) = (Directory::make(), Ports::free());
+    let server = Receiver::start().await;
+    let ours = Authority::make("ours");
+    let pair = certificate(&directory, "a", &ours.issue(&["a.test", "b.test"]));
+    configure(
+        &directory,
+        &format!(
+            "tls: {{certificates: [{pair}], options: {{own: {{minVersion: VersionTLS13}}}}}}
+http:
+  routers:
+    r: {{rule: 'Host(`a.test`)', service: s, tls: {{}}}}
+    own: {{rule: 'Host(`b.test`)', service: s, tls: {{options: own}}}}
+  services: {{s: {{loadBalancer: {{servers: [{{url: '{}'}}]}}}}}}
+",
+            server.url
+        ),
+    );
+    let edge = Edge::start(
+        &directory,
+        &ports,
+        &["--entrypoints.websecure.http3.advertisedport=8443"],
+        &[],
+    );
+    edge.routers(&["r@file", "own@file"]).await;
+    let client = Client::trusting(&ours.cert);
+    let answer = client
+        .get(&edge.websecure, "a.test", "/tcp", "")
+        .await
+        .expect("an answer");
+    assert!(answer.contains("alt-svc: h3=\":8443\"; ma=2592000"), "{answer}");
+
+    let request = |host: &str, path: &str, body: &[u8]| {
+        let request = http::Request::post(format!("https://{host}{path}")).header("x-own", "1");
+        request.body(Bytes::copy_from_slice(body)).expect("a request")
+    };
+    let long = vec![b'x'; 3 * 1024 * 1024];
+    let (parts, body) = over_h3(&client, &edge.websecure, "a.test", request("a.test", "/echo", &long)).await;
+    assert_eq!(parts.status, 200);
+    assert_eq!(body.len(), long.len());
+    assert!(!parts.headers.contains_key("alt-svc") && parts.headers.contains_key("x-request-id"));
+    let told = server.told();
+    let echoed = told.iter().find(|told| told.path == "/echo").expect("told");
+    assert_eq!(
+        (
+            echoed.headers["x-forwarded-proto"].as_str(),
+            echoed.headers["x-own"].as_str()
+        ),
+        ("https", "1")
+    );
+    assert_eq!(echoed.headers["host"], "a.test");
+    let (parts, _) = over_h3(
+        &client,
+        &edge.websecure,
+        "a.test",
+        request("a.test", "/nowhere/../fail", b""),
+    )
+    .await;
+    assert_eq!(parts.status, 500, "the server's own answer, at the canonical path");
+    // A host with options of its own is not served under the others.
+    let (parts, _) = over_h3(&client, &edge.websecure, "b.test", request("b.test", "/own", b"")).await;
+    assert_eq!(parts.status, 421);
 }

@@ -6,7 +6,7 @@ use crate::{
     api::Published,
     build::{self, Builder, Configs, Ground},
     builtin::{self, Builtin, PROVIDER},
-    listener::{Listener, lanes::Lanes, tls},
+    listener::{Listener, h3::Quic, lanes::Lanes, tls},
     meter::Meter,
     model::{self, Dynamic},
     provider,
@@ -54,6 +54,7 @@ pub struct Inputs {
 pub struct Gateway {
     control: Arc<Control>,
     listeners: Vec<Listener>,
+    quic: Vec<Quic>,
     addresses: Vec<(String, SocketAddr)>,
 }
 
@@ -77,6 +78,7 @@ pub async fn open(settings: Settings, mut inputs: Inputs) -> Result<Gateway, Err
     let mut taken = std::mem::take(&mut inputs.sockets);
     let mut listeners = Vec::new();
     let mut addresses = Vec::new();
+    let (mut quic, mut alternatives) = (Vec::new(), Vec::new());
     for (entry, point) in settings.entry_points.iter().enumerate() {
         let found = taken.iter().position(|(name, _)| *name == point.name);
         let opened = match found.map(|place| taken.swap_remove(place).1) {
@@ -94,9 +96,13 @@ pub async fn open(settings: Settings, mut inputs: Inputs) -> Result<Gateway, Err
             .local_addr()
             .map_err(|error| Error::internal("reading a listener's address", error))?;
         addresses.push((point.name.clone(), address));
+        if point.http3.is_some() {
+            quic.push(Quic::bind(entry, &point.name, address)?);
+        }
+        alternatives.push(point.http3.map(|http3| http3.alternative(address.port())));
         listeners.push(Listener { entry, socket });
     }
-    let control = Control::make(settings, inputs)?;
+    let control = Control::make(settings, inputs, alternatives)?;
     match control.shared.acme.configuration().await {
         Ok(issued) if issued == Dynamic::default() => {}
         Ok(issued) => control.apply(acme::PROVIDER, issued),
@@ -108,6 +114,7 @@ pub async fn open(settings: Settings, mut inputs: Inputs) -> Result<Gateway, Err
     Ok(Gateway {
         control,
         listeners,
+        quic,
         addresses,
     })
 }
@@ -217,6 +224,13 @@ impl Gateway {
             );
             tasks.push((name, Box::pin(serving)));
         }
+        for quic in self.quic {
+            let name = format!("entrypoint {} (HTTP/3)", settings.entry_points[quic.entry].name);
+            let applied = self.control.applied();
+            let shared = self.control.shared.clone();
+            let serving = quic.serve(shared, places.clone(), applied, (stop.clone(), drain));
+            tasks.push((name, Box::pin(serving)));
+        }
         tasks.push((
             "health checks".into(),
             Box::pin(watch_health(self.control.clone(), stop.clone())),
@@ -241,11 +255,15 @@ impl Control {
         self.shared.leaving.cancel();
     }
 
-    /// With the built-in configuration in force.
+    /// With the built-in configuration in force. `alternatives` is what `Alt-Svc` says, by entrypoint.
     ///
     /// # Errors
     /// A setting cannot be used.
-    pub fn make(mut settings: Settings, inputs: Inputs) -> Result<Arc<Self>, Error> {
+    pub fn make(
+        mut settings: Settings,
+        inputs: Inputs,
+        alternatives: Vec<Option<HeaderValue>>,
+    ) -> Result<Arc<Self>, Error> {
         if let Some(docker) = &mut settings.providers.docker {
             docker.environment = settings.environment.clone();
         }
@@ -264,6 +282,7 @@ impl Control {
         let acme = Acme::open(&settings.resolvers, inputs.database.as_ref(), &inputs.environment);
         let shared = Arc::new(Shared {
             acme: Arc::new(acme),
+            alternatives,
             snapshot: ArcSwap::from_pointee(Snapshot {
                 entries: Vec::new(),
                 checks: Vec::new(),

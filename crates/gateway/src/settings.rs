@@ -11,6 +11,7 @@ use crate::{
     rule::Syntax,
 };
 use foundation::Error;
+use http::HeaderValue;
 use std::{path::PathBuf, time::Duration};
 
 #[derive(Clone, Debug)]
@@ -99,6 +100,8 @@ pub struct EntryPoint {
     /// Whose word about the client before them is taken, by the PROXY protocol; `None` reads no such header.
     pub proxy_protocol: Option<Forwarded>,
     pub cloudflare: Option<Cloudflare>,
+    /// Speaks HTTP/3 beside TLS.
+    pub http3: Option<Http3>,
     /// Middlewares in front of every router of this entrypoint, with their provider (`auth@file`).
     pub middlewares: Vec<String>,
     /// Routers of this entrypoint speak TLS unless they say otherwise.
@@ -122,6 +125,7 @@ impl EntryPoint {
             forwarded: Forwarded::default(),
             proxy_protocol: None,
             cloudflare: None,
+            http3: None,
             middlewares: Vec::new(),
             tls: None,
             redirect: None,
@@ -135,6 +139,20 @@ impl EntryPoint {
     pub fn with_tls(mut self) -> Self {
         self.tls = Some(RouterTls::default());
         self
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Http3 {
+    /// Where clients find it, if not on the port we listen on.
+    pub advertised_port: Option<u16>,
+}
+
+impl Http3 {
+    /// What `Alt-Svc` says (RFC 7838).
+    pub fn alternative(self, port: u16) -> HeaderValue {
+        let port = self.advertised_port.unwrap_or(port);
+        HeaderValue::from_str(&format!("h3=\":{port}\"; ma=2592000")).expect("digits make a header value")
     }
 }
 

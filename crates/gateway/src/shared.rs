@@ -18,7 +18,6 @@ use foundation::{Error, Kind};
 use http::{HeaderValue, Method, Request, StatusCode, Uri, Version, header};
 use http_body::Body as _;
 use http_chassis::{auth::Verifier, request_id};
-use hyper::body::Incoming;
 use std::{
     sync::{Arc, atomic::Ordering::Relaxed},
     time::Instant,
@@ -40,15 +39,16 @@ pub struct Shared {
     /// Written as Traefik does, where that is asked for.
     pub access_log: Option<AccessLogFile>,
     pub acme: Arc<Acme>,
+    /// What `Alt-Svc` says, by entrypoint: where HTTP/3 is spoken.
+    pub alternatives: Vec<Option<HeaderValue>>,
 }
 
 impl Shared {
-    pub async fn serve(&self, peer: Arc<Peer>, request: Request<Incoming>) -> Response {
+    pub async fn serve(&self, peer: Arc<Peer>, mut request: Request<Body>) -> Response {
         let started = Instant::now();
         let snapshot = self.snapshot.load_full();
         let entry = &snapshot.entries[peer.entry];
         let (method, version) = (request.method().clone(), request.version());
-        let mut request = request.map(Body::new);
         if request.uri().path().starts_with(challenge::PATH)
             && let Some(token) = self.acme.challenges.token(request.uri().path()).await
         {
@@ -77,6 +77,12 @@ impl Shared {
             version,
             started,
         };
+        if let Some(Some(alternative)) = self.alternatives.get(exchange.peer.entry)
+            && exchange.peer.tls
+            && seen.version < Version::HTTP_3
+        {
+            response.headers_mut().insert(header::ALT_SVC, alternative.clone());
+        }
         self.end(&seen, &response, &exchange, scope, entry);
         span.attribute("http.request.method", seen.method.to_string());
         span.end_http(response.status().as_u16());

@@ -8,15 +8,13 @@ use axum::{body::Body, response::Response};
 use bytes::{Buf, Bytes};
 use foundation::{Error, Kind};
 use futures_util::stream;
-use h3::{quic::BidiStream as _, server::RequestStream};
+use h3::server::RequestStream;
 use http::{HeaderName, Request, header};
 use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
-use quinn::{
-    Endpoint, IdleTimeout, Incoming, ServerConfig, TransportConfig, VarInt,
-    crypto::rustls::{HandshakeData, QuicServerConfig},
-};
+use quinn::{Endpoint, IdleTimeout, Incoming, ServerConfig, TransportConfig, VarInt, crypto::rustls::QuicServerConfig};
 use rustls_pki_types::CertificateDer;
+use socket2::{Domain, Protocol, Socket, Type};
 use std::{
     net::SocketAddr,
     sync::{Arc, atomic::AtomicU8},
@@ -40,7 +38,7 @@ impl Quic {
             let message = format!("the entrypoint '{name}' cannot listen for HTTP/3 on {address}: {error}");
             Error::new(Kind::Unavailable, "ENTRYPOINT", message)
         };
-        let socket = std::net::UdpSocket::bind(address).map_err(failed)?;
+        let socket = shareable(address).map_err(failed)?;
         let runtime = Arc::new(quinn::TokioRuntime);
         let endpoint = Endpoint::new(quinn::EndpointConfig::default(), None, socket, runtime).map_err(failed)?;
         Ok(Self { entry, endpoint })
@@ -55,7 +53,8 @@ impl Quic {
         (stop, drain): (CancellationToken, Duration),
     ) {
         let connections = TaskTracker::new();
-        self.endpoint.set_server_config(configured(&shared.snapshot.load(), self.entry));
+        self.endpoint
+            .set_server_config(configured(&shared.snapshot.load(), self.entry));
         loop {
             tokio::select! {
                 incoming = self.endpoint.accept() => {
@@ -75,6 +74,7 @@ impl Quic {
                     self.endpoint.set_server_config(configured(&shared.snapshot.load(), self.entry));
                 }
                 () = stop.cancelled() => break,
+                () = shared.leaving.cancelled() => break,
             }
         }
         self.endpoint.set_server_config(None);
@@ -84,6 +84,15 @@ impl Quic {
         }
         self.endpoint.close(VarInt::from_u32(0x100), b"");
     }
+}
+
+/// A successor of this process binds the same port while we still answer what was asked (docs/decisions/0015-handover.md).
+/// Connections stay with who made them; where the system sends their packets elsewhere, clients come again.
+fn shareable(address: SocketAddr) -> std::io::Result<std::net::UdpSocket> {
+    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+    socket.set_reuse_port(true)?;
+    socket.bind(&address.into())?;
+    Ok(socket.into())
 }
 
 /// `None` refuses everybody: the default options cannot be met, or forbid TLS 1.3.
@@ -113,7 +122,7 @@ async fn attend(shared: Arc<Shared>, entry: usize, incoming: Incoming, stop: Can
         Ok(Err(error)) => return tracing::debug!(%error, "a QUIC handshake failed"),
         Err(_) => return,
     };
-    let peer = Arc::new(peer(&connection, entry));
+    let peer = Arc::new(peer(&shared, &connection, entry));
     let limit = u64::try_from(settings.max_header_bytes).unwrap_or(u64::MAX);
     let mut builder = h3::server::builder();
     builder.max_field_section_size(limit);
@@ -125,7 +134,7 @@ async fn attend(shared: Arc<Shared>, entry: usize, incoming: Incoming, stop: Can
     loop {
         let accepted = tokio::select! {
             accepted = connection.accept() => accepted,
-            () = stop.cancelled(), if !stopping => {
+            () = over(&shared, &stop), if !stopping => {
                 stopping = true;
                 // The client hears that it should go elsewhere; what it asked already is answered.
                 if connection.shutdown(0).await.is_err() {
@@ -155,16 +164,24 @@ async fn attend(shared: Arc<Shared>, entry: usize, incoming: Incoming, stop: Can
     requests.wait().await;
 }
 
-fn peer(connection: &quinn::Connection, entry: usize) -> Peer {
-    let data = connection.handshake_data().and_then(|data| data.downcast::<HandshakeData>().ok());
-    let name = data.and_then(|data| data.server_name).map(|name| name.to_ascii_lowercase());
+/// We end, or another process has taken over.
+async fn over(shared: &Shared, stop: &CancellationToken) {
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = shared.leaving.cancelled() => {}
+    }
+}
+
+fn peer(shared: &Shared, connection: &quinn::Connection, entry: usize) -> Peer {
     let shown = connection.peer_identity();
     let shown = shown.and_then(|shown| shown.downcast::<Vec<CertificateDer<'static>>>().ok());
     Peer {
         address: connection.remote_address(),
         entry,
+        tunnels: shared.tunnels.clone(),
         tls: true,
-        server_name: name.map(String::into_boxed_str),
+        // Whatever it asked for, it was met with the default options, and counts as who named nobody.
+        server_name: None,
         certificates: shown.map(|shown| *shown).unwrap_or_default(),
         verdict: AtomicU8::new(0),
     }
@@ -192,7 +209,10 @@ type Send = RequestStream<<h3_quinn::BidiStream<Bytes> as h3::quic::BidiStream<B
 fn body(receive: Receive) -> Body {
     let frames = stream::unfold(Some(receive), |receive| async move {
         let mut receive = receive?;
-        let data = receive.recv_data().await.map(|data| data.map(|mut data| data.copy_to_bytes(data.remaining())));
+        let data = receive
+            .recv_data()
+            .await
+            .map(|data| data.map(|mut data| data.copy_to_bytes(data.remaining())));
         match data {
             Ok(Some(data)) => Some((Ok(Frame::data(data)), Some(receive))),
             Ok(None) => match receive.recv_trailers().await {
@@ -205,10 +225,18 @@ fn body(receive: Receive) -> Body {
     Body::new(StreamBody::new(frames))
 }
 
-async fn reply(send: &mut Send, response: Response) -> Result<(), Box<dyn std::error::Error + std::marker::Send + Sync>> {
+async fn reply(
+    send: &mut Send,
+    response: Response,
+) -> Result<(), Box<dyn std::error::Error + std::marker::Send + Sync>> {
     let (mut parts, mut body) = response.into_parts();
     // Of one connection, and forbidden here (RFC 9114 section 4.2).
-    for name in [header::CONNECTION, header::TRANSFER_ENCODING, header::UPGRADE, HeaderName::from_static("keep-alive")] {
+    for name in [
+        header::CONNECTION,
+        header::TRANSFER_ENCODING,
+        header::UPGRADE,
+        HeaderName::from_static("keep-alive"),
+    ] {
         parts.headers.remove(name);
     }
     send.send_response(Response::from_parts(parts, ())).await?;

@@ -1,12 +1,13 @@
 //! Listeners: accept, tell TLS from plain text, hand each connection to hyper with every limit set by hand, drain on stop.
 
 pub mod guard;
+pub mod h3;
 pub mod lanes;
 mod proxy;
 pub mod tls;
 
 use crate::{acme::challenge, settings::EntryPoint, shared::Shared};
-use axum::response::Response;
+use axum::{body::Body, response::Response};
 use futures_util::future::BoxFuture;
 use guard::Guard;
 use http::Request;
@@ -298,6 +299,6 @@ fn service(
 ) -> impl hyper::service::Service<Request<Incoming>, Response = Response, Error = Infallible, Future = Answering> {
     service_fn(move |request: Request<Incoming>| -> Answering {
         let (shared, peer) = (shared.clone(), peer.clone());
-        Box::pin(async move { Ok(shared.serve(peer, request).await) })
+        Box::pin(async move { Ok(shared.serve(peer, request.map(Body::new)).await) })
     })
 }

@@ -10,8 +10,8 @@ use crate::{
     provider::template::Environment,
     rule::Syntax,
     settings::{
-        AccessLog, Admin, DockerProvider, EntryPoint, FileProvider, Forwarded, HttpProvider, Providers, Redirect,
-        Settings,
+        AccessLog, Admin, DockerProvider, EntryPoint, FileProvider, Forwarded, Http3, HttpProvider, Providers,
+        Redirect, Settings,
         resolver::{Challenge, Resolver},
     },
 };
@@ -309,6 +309,9 @@ fn entry_point(name: &str, point: &Point) -> Result<EntryPoint, String> {
         trusted.insecure = proxy.insecure == Some(true);
         out.proxy_protocol = Some(trusted);
     }
+    out.http3 = point.http3.as_ref().map(|http3| Http3 {
+        advertised_port: http3.advertised_port.filter(|port| *port != 0),
+    });
     if let Some(behind) = &point.cloudflare {
         let ranges = behind.ranges.as_deref().unwrap_or_default();
         out.cloudflare = Some(Cloudflare::new(ranges, behind.origin_pull_ca.clone())?);

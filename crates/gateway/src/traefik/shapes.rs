@@ -67,6 +67,7 @@ shape! {
         cloudflare: BehindCloudflare,
         http: PointHttp,
         http2: Http2,
+        http3: Http3Shape,
         transport: Transport,
         observability: model::Observability,
     }
@@ -81,6 +82,7 @@ shape! {
         encode_query_semicolons: bool,
         sanitize_path: bool,
     }
+    Http3Shape { advertised_port: u16 }
     Http2 { max_concurrent_streams: i64 }
     Redirections { entry_point: RedirectTo }
     RedirectTo { to: String, scheme: String, permanent: bool, priority: i64 }
