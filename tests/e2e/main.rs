@@ -1,9 +1,11 @@
 //! The platform through its front door. The modules mirror the URL tree.
 
+mod acme;
 mod commands;
 mod core;
 mod existing;
 mod gateway;
+mod gateway_tls;
 mod graphql;
 mod hasura;
 mod hosts;

@@ -3,15 +3,20 @@
 pub mod client;
 pub mod database;
 pub mod directory;
+pub mod edge;
+pub mod pebble;
 pub mod process;
 pub mod raw;
 pub mod receiver;
 pub mod socket;
 pub mod stack;
+pub mod tls;
 
 pub use client::{Answer, Client};
 pub use database::Database;
 pub use directory::Directory;
+pub use edge::Edge;
+pub use pebble::Pebble;
 pub use process::Process;
 pub use receiver::Receiver;
 pub use socket::Socket;

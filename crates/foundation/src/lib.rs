@@ -16,5 +16,5 @@ pub use ids::new_id;
 pub use principal::{Principal, Role};
 pub use secret::Secret;
 
-pub use time::OffsetDateTime;
+pub use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 pub use uuid::Uuid;

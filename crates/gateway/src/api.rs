@@ -14,6 +14,7 @@ pub struct Published {
     listing: ArcSwap<Listing>,
     entry_points: Vec<Value>,
     providers: Vec<String>,
+    certificates: ArcSwap<Vec<Value>>,
 }
 
 /// Routers, services and middlewares as the API shows them, by qualified name.
@@ -121,6 +122,7 @@ impl Published {
             listing: ArcSwap::default(),
             entry_points,
             providers,
+            certificates: ArcSwap::default(),
         }
     }
 
@@ -144,6 +146,10 @@ impl Published {
 
     pub fn publish(&self, listing: Listing) {
         self.listing.store(listing.into());
+    }
+
+    pub fn show_certificates(&self, certificates: Vec<Value>) {
+        self.certificates.store(certificates.into());
     }
 
     pub fn answer(&self, uri: &Uri, exchange: &Exchange) -> Response {
@@ -177,6 +183,7 @@ impl Published {
             ),
             ("/api" | "/api/overview", ..) => ok(&self.overview(&listing)),
             ("/api/version", ..) => ok(&json!({"Version": env!("CARGO_PKG_VERSION"), "Codename": "portico"})),
+            ("/api/certificates", ..) => paged(&json!(**self.certificates.load())),
             ("/api/entrypoints", ..) => paged(&json!(self.entry_points)),
             (path, ..) if path.starts_with("/api/entrypoints/") => {
                 let name = &path["/api/entrypoints/".len()..];

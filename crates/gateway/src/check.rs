@@ -16,7 +16,7 @@ use std::sync::Arc;
 /// The gateway could not even be made, as with [`crate::open`].
 pub fn check(settings: Settings, inputs: Inputs) -> Result<Vec<String>, Error> {
     let (files, environment) = (settings.providers.file.clone(), settings.environment.clone());
-    let control = Control::make(settings, inputs)?;
+    let control = Control::make(settings, inputs, Vec::new())?;
     let mut mistakes = match files {
         Some(files) => apply(&files, &environment, &control),
         None => Vec::new(),

@@ -329,10 +329,13 @@ fn others(builder: &mut Builder<'_>, provider: &str, config: &model::Middleware)
     }
     if let Some(auth) = &config.forward_auth {
         let pool = |address: &Uri| {
-            let transport = compile_service::transport(builder, None)?;
+            let transport = compile_service::client(builder, auth.tls.as_ref())?;
             compile_service::pool(builder, address, &transport, "")
         };
         return Some(ForwardAuth::compile(auth, pool).map(|auth| Middleware::ForwardAuth(Box::new(auth))));
+    }
+    if let Some(pass) = &config.pass_tls_client_cert {
+        return Some(Ok(Middleware::PassClientCert(pass.clone())));
     }
     if let Some(errors) = &config.errors {
         let service = builder.service(&qualify(errors.service.as_deref().unwrap_or_default(), provider));

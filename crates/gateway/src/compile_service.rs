@@ -2,6 +2,7 @@
 
 use crate::{
     build::{Builder, qualify, split},
+    listener::tls::upstream::Wish,
     model::{self, Period},
     service::{
         Child, Mirror, Mirroring, Upstream, Weighted,
@@ -209,9 +210,8 @@ pub fn pool(builder: &Builder<'_>, uri: &Uri, transport: &Transport, key: &str) 
 }
 
 pub fn transport(builder: &Builder<'_>, qualified: Option<&str>) -> Result<Transport, String> {
-    let none = model::ServersTransport::default();
     let config = match qualified {
-        None => &none,
+        None => &builder.ground.settings.servers_transport,
         Some(qualified) => {
             let (name, provider) = split(qualified);
             let config = builder
@@ -221,9 +221,20 @@ pub fn transport(builder: &Builder<'_>, qualified: Option<&str>) -> Result<Trans
             config.ok_or_else(|| format!("the servers transport '{qualified}' does not exist"))?
         }
     };
-    if config.root_cas.is_some() || config.certificates.is_some() {
-        return Err("rootCAs and certificates of servers transports are not supported yet".into());
-    }
+    let wish = Wish::of_transport(config).map_err(|error| {
+        let name = qualified.unwrap_or("of the static configuration");
+        format!("the servers transport '{name}': {error}")
+    })?;
+    reach(builder, config, &wish)
+}
+
+/// How an authentication server is reached: the static transport is for servers of services only.
+pub fn client(builder: &Builder<'_>, tls: Option<&model::ClientTls>) -> Result<Transport, String> {
+    let wish = tls.map(Wish::of_client).transpose()?.unwrap_or_default();
+    reach(builder, &model::ServersTransport::default(), &wish)
+}
+
+fn reach(builder: &Builder<'_>, config: &model::ServersTransport, wish: &Wish) -> Result<Transport, String> {
     let timeouts = config.forwarding_timeouts.clone().unwrap_or_default();
     let period = |period: Option<Period>, default: u64| period.map_or(Duration::from_secs(default), |period| period.0);
     Ok(Transport {
@@ -235,10 +246,8 @@ pub fn transport(builder: &Builder<'_>, qualified: Option<&str>) -> Result<Trans
             .and_then(|most| usize::try_from(most).ok())
             .unwrap_or(200)
             .max(1),
-        tls: builder
-            .ground
-            .state
-            .client_tls(config.insecure_skip_verify != Some(true)),
+        tls: builder.ground.state.client_tls(wish)?,
+        tls_key: wish.key(),
         server_name: config.server_name.clone(),
         http2: config.disable_http2 != Some(true),
     })

@@ -10,6 +10,8 @@ use telemetry::trace::TraceContext;
 
 pub struct Exchange {
     pub peer: Arc<Peer>,
+    /// The client a proxy we trust speaks for, in the peer's place.
+    pub client: Option<IpAddr>,
     /// Canonical: lower case, no port.
     pub host: Box<str>,
     /// The canonical path as it came, for problems and the log.
@@ -67,7 +69,7 @@ pub enum Token {
 
 impl Exchange {
     pub fn ip(&self) -> IpAddr {
-        self.peer.address.ip()
+        self.client.unwrap_or_else(|| self.peer.address.ip())
     }
 
     pub fn token(&mut self, headers: &HeaderMap, verifier: Option<&Verifier>) -> &Token {
@@ -119,6 +121,7 @@ impl Exchange {
     pub fn aside(&self) -> Self {
         Self {
             peer: self.peer.clone(),
+            client: self.client,
             host: self.host.clone(),
             instance: self.instance.clone(),
             request_id: self.request_id.clone(),

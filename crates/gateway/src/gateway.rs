@@ -2,10 +2,11 @@
 
 use crate::{
     access_log::AccessLog,
+    acme::{self, Acme, Environment, names::Wanted},
     api::Published,
     build::{self, Builder, Configs, Ground},
     builtin::{self, Builtin, PROVIDER},
-    listener::{Listener, lanes::Lanes, tls},
+    listener::{Listener, h3::Quic, lanes::Lanes, tls},
     meter::Meter,
     model::{self, Dynamic},
     provider,
@@ -20,6 +21,7 @@ use foundation::{Error, Kind};
 use futures_util::future::BoxFuture;
 use http::HeaderValue;
 use http_chassis::{auth::Verifier, in_process::InProcess};
+use postgres_chassis::DatabaseUrl;
 use std::{
     net::SocketAddr,
     os::fd::{AsFd, OwnedFd},
@@ -43,11 +45,16 @@ pub struct Inputs {
     pub certificate_names: Vec<String>,
     /// Sockets taken over from the process before, by entrypoint.
     pub sockets: Vec<(String, std::net::TcpListener)>,
+    /// The database certificates are shared through, its schema `gateway` up to date.
+    pub database: Option<DatabaseUrl>,
+    /// Variables DNS providers look for.
+    pub environment: Environment,
 }
 
 pub struct Gateway {
     control: Arc<Control>,
     listeners: Vec<Listener>,
+    quic: Vec<Quic>,
     addresses: Vec<(String, SocketAddr)>,
 }
 
@@ -71,6 +78,7 @@ pub async fn open(settings: Settings, mut inputs: Inputs) -> Result<Gateway, Err
     let mut taken = std::mem::take(&mut inputs.sockets);
     let mut listeners = Vec::new();
     let mut addresses = Vec::new();
+    let (mut quic, mut alternatives) = (Vec::new(), Vec::new());
     for (entry, point) in settings.entry_points.iter().enumerate() {
         let found = taken.iter().position(|(name, _)| *name == point.name);
         let opened = match found.map(|place| taken.swap_remove(place).1) {
@@ -88,15 +96,25 @@ pub async fn open(settings: Settings, mut inputs: Inputs) -> Result<Gateway, Err
             .local_addr()
             .map_err(|error| Error::internal("reading a listener's address", error))?;
         addresses.push((point.name.clone(), address));
+        if point.http3.is_some() {
+            quic.push(Quic::bind(entry, &point.name, address)?);
+        }
+        alternatives.push(point.http3.map(|http3| http3.alternative(address.port())));
         listeners.push(Listener { entry, socket });
     }
-    let control = Control::make(settings, inputs)?;
+    let control = Control::make(settings, inputs, alternatives)?;
+    match control.shared.acme.configuration().await {
+        Ok(issued) if issued == Dynamic::default() => {}
+        Ok(issued) => control.apply(acme::PROVIDER, issued),
+        Err(error) => tracing::warn!(error, "the certificates that are kept cannot be read yet"),
+    }
     if let Some(files) = &control.shared.settings.providers.file {
         provider::file::load(files, &control);
     }
     Ok(Gateway {
         control,
         listeners,
+        quic,
         addresses,
     })
 }
@@ -206,6 +224,13 @@ impl Gateway {
             );
             tasks.push((name, Box::pin(serving)));
         }
+        for quic in self.quic {
+            let name = format!("entrypoint {} (HTTP/3)", settings.entry_points[quic.entry].name);
+            let applied = self.control.applied();
+            let shared = self.control.shared.clone();
+            let serving = quic.serve(shared, places.clone(), applied, (stop.clone(), drain));
+            tasks.push((name, Box::pin(serving)));
+        }
         tasks.push((
             "health checks".into(),
             Box::pin(watch_health(self.control.clone(), stop.clone())),
@@ -215,6 +240,11 @@ impl Gateway {
             tasks.push(("access log".into(), Box::pin(writing)));
         }
         tasks.extend(provider::tasks(&self.control, stop));
+        let acme = self.control.shared.acme.clone();
+        if acme.is_used() {
+            let working = acme.run(self.control.clone(), stop.clone());
+            tasks.push(("certificate resolvers".into(), Box::pin(working)));
+        }
         tasks
     }
 }
@@ -225,11 +255,15 @@ impl Control {
         self.shared.leaving.cancel();
     }
 
-    /// With the built-in configuration in force.
+    /// With the built-in configuration in force. `alternatives` is what `Alt-Svc` says, by entrypoint.
     ///
     /// # Errors
     /// A setting cannot be used.
-    pub fn make(mut settings: Settings, inputs: Inputs) -> Result<Arc<Self>, Error> {
+    pub fn make(
+        mut settings: Settings,
+        inputs: Inputs,
+        alternatives: Vec<Option<HeaderValue>>,
+    ) -> Result<Arc<Self>, Error> {
         if let Some(docker) = &mut settings.providers.docker {
             docker.environment = settings.environment.clone();
         }
@@ -245,10 +279,14 @@ impl Control {
             |entry| serde_json::json!({"name": entry.name, "address": entry.address, "asDefault": entry.as_default}),
         );
         let published = Arc::new(Published::new(shown.collect(), providers(&settings)));
+        let acme = Acme::open(&settings.resolvers, inputs.database.as_ref(), &inputs.environment);
         let shared = Arc::new(Shared {
+            acme: Arc::new(acme),
+            alternatives,
             snapshot: ArcSwap::from_pointee(Snapshot {
                 entries: Vec::new(),
                 checks: Vec::new(),
+                wanted: Vec::new(),
             }),
             state: State::default(),
             meter: Meter::register(&inputs.metrics, &names),
@@ -300,6 +338,20 @@ impl Control {
             .last_reload
             .set(foundation::OffsetDateTime::now_utc().unix_timestamp());
         self.applied.send_modify(|number| *number += 1);
+    }
+
+    /// Tells of configurations as they take force.
+    pub fn applied(&self) -> watch::Receiver<u64> {
+        self.applied.subscribe()
+    }
+
+    /// The certificates the configuration in force asks resolvers for.
+    pub fn wanted(&self) -> Vec<Wanted> {
+        self.shared.snapshot.load().wanted.clone()
+    }
+
+    pub fn show_certificates(&self, certificates: Vec<serde_json::Value>) {
+        self.published.show_certificates(certificates);
     }
 
     /// What the gateway configures itself: the platform's routes and the admin entrypoint's.

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod access_log;
+mod acme;
 mod address;
 mod answer;
 mod api;
@@ -10,6 +11,7 @@ mod build;
 pub mod builtin;
 mod canonical;
 mod check;
+pub mod cloudflare;
 mod compile;
 mod compile_service;
 mod exchange;
@@ -29,6 +31,7 @@ mod snapshot;
 mod state;
 pub mod traefik;
 
+pub use acme::store::MIGRATIONS;
 pub use address::Net;
 pub use builtin::{At, Builtin, Rate};
 pub use check::check;

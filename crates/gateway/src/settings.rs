@@ -1,7 +1,17 @@
 //! What the gateway is told before it starts: entrypoints, providers, limits. Traefik's static configuration becomes this too.
 
-use crate::{access_log, address::Net, model::RouterTls, provider::template::Environment, rule::Syntax};
+pub mod resolver;
+
+use crate::{
+    access_log,
+    address::Net,
+    cloudflare::Cloudflare,
+    model::{RouterTls, ServersTransport},
+    provider::template::Environment,
+    rule::Syntax,
+};
 use foundation::Error;
+use http::HeaderValue;
 use std::{path::PathBuf, time::Duration};
 
 #[derive(Clone, Debug)]
@@ -20,6 +30,12 @@ pub struct Settings {
     pub providers: Providers,
     /// What templates in dynamic files may read with `env`.
     pub environment: Environment,
+    /// How servers are reached whose service names no transport.
+    pub servers_transport: ServersTransport,
+    /// A resolver that names no storage keeps its certificates in the database.
+    pub has_database: bool,
+    /// Where certificates come from that routers ask a resolver for.
+    pub resolvers: Vec<resolver::Resolver>,
     /// Connections held at once over all entrypoints.
     pub max_connections: usize,
 }
@@ -36,6 +52,9 @@ impl Default for Settings {
             default_syntax: Syntax::V3,
             providers: Providers::default(),
             environment: Environment::default(),
+            servers_transport: ServersTransport::default(),
+            has_database: false,
+            resolvers: Vec::new(),
             max_connections: 20_000,
         }
     }
@@ -78,6 +97,11 @@ pub struct EntryPoint {
     /// Routers without `entryPoints` go to the defaults, or to all if none is one.
     pub as_default: bool,
     pub forwarded: Forwarded,
+    /// Whose word about the client before them is taken, by the PROXY protocol; `None` reads no such header.
+    pub proxy_protocol: Option<Forwarded>,
+    pub cloudflare: Option<Cloudflare>,
+    /// Speaks HTTP/3 beside TLS.
+    pub http3: Option<Http3>,
     /// Middlewares in front of every router of this entrypoint, with their provider (`auth@file`).
     pub middlewares: Vec<String>,
     /// Routers of this entrypoint speak TLS unless they say otherwise.
@@ -99,6 +123,9 @@ impl EntryPoint {
             address: address.into(),
             as_default: false,
             forwarded: Forwarded::default(),
+            proxy_protocol: None,
+            cloudflare: None,
+            http3: None,
             middlewares: Vec::new(),
             tls: None,
             redirect: None,
@@ -112,6 +139,20 @@ impl EntryPoint {
     pub fn with_tls(mut self) -> Self {
         self.tls = Some(RouterTls::default());
         self
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Http3 {
+    /// Where clients find it, if not on the port we listen on.
+    pub advertised_port: Option<u16>,
+}
+
+impl Http3 {
+    /// What `Alt-Svc` says (RFC 7838).
+    pub fn alternative(self, port: u16) -> HeaderValue {
+        let port = self.advertised_port.unwrap_or(port);
+        HeaderValue::from_str(&format!("h3=\":{port}\"; ma=2592000")).expect("digits make a header value")
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::{
     access_log::{self, AccessLog as AccessLogFile, Logged},
+    acme::{Acme, challenge},
     answer, canonical,
     exchange::{Exchange, Retry, Token, set_target},
     forwarded,
@@ -17,7 +18,6 @@ use foundation::{Error, Kind};
 use http::{HeaderValue, Method, Request, StatusCode, Uri, Version, header};
 use http_body::Body as _;
 use http_chassis::{auth::Verifier, request_id};
-use hyper::body::Incoming;
 use std::{
     sync::{Arc, atomic::Ordering::Relaxed},
     time::Instant,
@@ -38,15 +38,23 @@ pub struct Shared {
     pub tunnels: TaskTracker,
     /// Written as Traefik does, where that is asked for.
     pub access_log: Option<AccessLogFile>,
+    pub acme: Arc<Acme>,
+    /// What `Alt-Svc` says, by entrypoint: where HTTP/3 is spoken.
+    pub alternatives: Vec<Option<HeaderValue>>,
 }
 
 impl Shared {
-    pub async fn serve(&self, peer: Arc<Peer>, request: Request<Incoming>) -> Response {
+    pub async fn serve(&self, peer: Arc<Peer>, mut request: Request<Body>) -> Response {
         let started = Instant::now();
         let snapshot = self.snapshot.load_full();
         let entry = &snapshot.entries[peer.entry];
         let (method, version) = (request.method().clone(), request.version());
-        let mut request = request.map(Body::new);
+        if request.uri().path().starts_with(challenge::PATH)
+            && let Some(token) = self.acme.challenges.token(request.uri().path()).await
+        {
+            // An authority looks for a proof: before any router, and whatever redirects there are.
+            return answer::text(StatusCode::OK, token);
+        }
         let (mut exchange, mut span) = self.begin(peer, &request);
         let found = self.admit(&mut request, &mut exchange, entry).map(|()| {
             let routes = if exchange.peer.tls { &entry.secure } else { &entry.plain };
@@ -69,6 +77,12 @@ impl Shared {
             version,
             started,
         };
+        if let Some(Some(alternative)) = self.alternatives.get(exchange.peer.entry)
+            && exchange.peer.tls
+            && seen.version < Version::HTTP_3
+        {
+            response.headers_mut().insert(header::ALT_SVC, alternative.clone());
+        }
         self.end(&seen, &response, &exchange, scope, entry);
         span.attribute("http.request.method", seen.method.to_string());
         span.end_http(response.status().as_u16());
@@ -81,6 +95,7 @@ impl Shared {
         let span = self.tracer.span("gateway", SpanKind::Server, parent);
         let scheme = if peer.tls { "https" } else { "http" };
         let exchange = Exchange {
+            client: None,
             host: Box::default(),
             instance: request.uri().path().into(),
             request_id: request_id::keep_or_make(headers),
@@ -125,6 +140,9 @@ impl Shared {
             );
             return Err(Box::new(response));
         }
+        if let Some(cloudflare) = &entry.cloudflare {
+            exchange.client = cloudflare.client(exchange.peer.address.ip(), request.headers_mut());
+        }
         let host = host_of(request).map_err(|error| refuse(exchange, error))?;
         let name = host.to_str().ok().and_then(|text| canonical::host(text).ok());
         let name = name.ok_or_else(|| refuse(exchange, answer::bad_request("the Host is no host name")))?;
@@ -137,11 +155,8 @@ impl Shared {
         if request.uri().path() != &*exchange.instance {
             exchange.instance = request.uri().path().into();
         }
-        let misdirected = exchange
-            .peer
-            .server_name
-            .as_ref()
-            .is_some_and(|name| entry.tls.options(name) != entry.tls.options(&exchange.host));
+        let named = exchange.peer.server_name.as_deref().unwrap_or_default();
+        let misdirected = exchange.peer.tls && entry.tls.options(named) != entry.tls.options(&exchange.host);
         if misdirected {
             // The handshake was made under other rules than this host demands (RFC 9110 section 15.5.20).
             let error = answer::bad_request("this connection was made for another host");
@@ -156,7 +171,8 @@ impl Shared {
     }
 
     fn headers(&self, request: &mut Request<Body>, exchange: &mut Exchange, entry: &Entry, host: HeaderValue) {
-        let trusted = entry.forwarded.trusts(exchange.ip());
+        // Behind Cloudflare what may stay was decided on entry.
+        let trusted = entry.cloudflare.is_some() || entry.forwarded.trusts(exchange.ip());
         let headers = request.headers_mut();
         forwarded::drop_forged(headers, trusted);
         let upgrade = forwarded::drop_hop_by_hop(headers);

@@ -1,7 +1,9 @@
 //! The compiled configuration: per entrypoint its routers in priority order with their chains, for plain text and for TLS.
 
 use crate::{
+    acme::names::Wanted,
     canonical,
+    cloudflare::Cloudflare,
     exchange::Exchange,
     forwarded,
     index::Index,
@@ -20,6 +22,8 @@ pub struct Snapshot {
     /// In the order of the settings.
     pub entries: Vec<Entry>,
     pub checks: Vec<Checks>,
+    /// The certificates routers ask resolvers for.
+    pub wanted: Vec<Wanted>,
 }
 
 pub struct Entry {
@@ -27,6 +31,7 @@ pub struct Entry {
     pub secure: Routes,
     pub tls: tls::Table,
     pub forwarded: Forwarded,
+    pub cloudflare: Option<Cloudflare>,
     pub keep_semicolons: bool,
     pub is_admin: bool,
     /// Where requests are counted that find no router.

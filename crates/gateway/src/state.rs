@@ -2,7 +2,7 @@
 //! snapshot is built, dropped when no snapshot uses it.
 
 use crate::{
-    listener::tls,
+    listener::tls::upstream::Wish,
     middleware::{breaker::Breaker, cache::Store, jwt::Remembered, limit::Buckets, limit_redis::Shared},
     service::{budget::Budget, live::Live, pool::Pool},
 };
@@ -24,8 +24,8 @@ pub struct State {
     tokens: Kept<Remembered>,
     caches: Kept<Store>,
     client: OnceLock<Client>,
-    /// How servers are spoken to over TLS: verified, or not. Made once; the roots of the web are many.
-    client_tls: [OnceLock<Arc<rustls::ClientConfig>>; 2],
+    /// How servers are spoken to over TLS. Made once each; the roots of the web are many.
+    client_tls: Kept<rustls::ClientConfig>,
 }
 
 struct Kept<T>(Mutex<HashMap<String, Arc<T>>>);
@@ -96,10 +96,17 @@ impl State {
         self.caches.get(&format!("{middleware} {bytes}"), || Store::new(bytes))
     }
 
-    pub fn client_tls(&self, verify: bool) -> Arc<rustls::ClientConfig> {
-        self.client_tls[usize::from(verify)]
-            .get_or_init(|| tls::client_config(verify))
-            .clone()
+    /// # Errors
+    /// What was wished for cannot be built.
+    pub fn client_tls(&self, wish: &Wish) -> Result<Arc<rustls::ClientConfig>, String> {
+        let key = wish.key();
+        let mut kept = self.client_tls.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = kept.get(&key) {
+            return Ok(known.clone());
+        }
+        let made = wish.build()?;
+        kept.insert(key, made.clone());
+        Ok(made)
     }
 
     /// Forgets what the configuration before used and the one in force does not.
@@ -113,5 +120,6 @@ impl State {
         self.pools.sweep();
         self.tokens.sweep();
         self.caches.sweep();
+        self.client_tls.sweep();
     }
 }

@@ -3,6 +3,7 @@
 mod routers;
 
 use crate::{
+    acme::{self, names::Wanted},
     api::Listing,
     compile, compile_service,
     listener::tls,
@@ -38,6 +39,7 @@ pub struct Builder<'a> {
     pub ground: &'a Ground<'a>,
     pub configs: &'a Configs,
     pub listing: Listing,
+    pub wanted: Vec<Wanted>,
     pub checks: Vec<Checks>,
     pub services: HashMap<String, Result<Arc<Service>, String>>,
     /// Services being built, to see circles.
@@ -71,21 +73,22 @@ pub fn build(ground: &Ground<'_>, configs: &Configs) -> (Snapshot, Listing) {
         ground,
         configs,
         listing: Listing::default(),
+        wanted: Vec::new(),
         checks: Vec::new(),
         services: HashMap::new(),
         under_way: Vec::new(),
     };
+    let certificates = builder.certificates();
     builder.all_services();
     builder.all_middlewares();
     let mut tables: Vec<Tables> = ground.settings.entry_points.iter().map(|_| Tables::default()).collect();
     for (provider, config) in configs {
         let routers = config.http.as_ref().and_then(|http| http.routers.as_ref());
         for (name, router) in routers.into_iter().flatten() {
-            builder.router(provider, name, router, &mut tables);
+            builder.router(provider, name, router, (&mut tables, &certificates));
         }
     }
     builder.redirections(&mut tables);
-    let certificates = builder.certificates();
     let entries = ground.settings.entry_points.iter().zip(tables);
     let entries = entries
         .map(|(entry, tables)| builder.entry(entry, tables, &certificates))
@@ -93,6 +96,7 @@ pub fn build(ground: &Ground<'_>, configs: &Configs) -> (Snapshot, Listing) {
     let snapshot = Snapshot {
         entries,
         checks: std::mem::take(&mut builder.checks),
+        wanted: builder.all_wanted(),
     };
     (snapshot, builder.listing)
 }
@@ -187,21 +191,58 @@ impl Builder<'_> {
                 .map(|certificate| (certificate, false))
                 .chain(default.map(|certificate| (certificate, true)));
             for (certificate, is_default) in all {
-                if let Err(error) = certificates.add(certificate, is_default) {
+                let added = if provider == acme::PROVIDER {
+                    certificates.add_issued(certificate)
+                } else {
+                    certificates.add(certificate, is_default)
+                };
+                if let Err(error) = added {
                     tracing::error!(provider, error, "a certificate was left out");
                 }
             }
         }
+        for domain in self.generated().filter_map(|generated| generated.domain.as_ref()) {
+            certificates.make_default(domain.main.as_deref().unwrap_or_default());
+        }
         Arc::new(certificates)
     }
 
+    /// Default certificates a resolver is to get (`stores.default.defaultGeneratedCert`).
+    fn generated(&self) -> impl Iterator<Item = &model::GeneratedCert> {
+        self.configs.values().filter_map(|config| {
+            let store = config.tls.as_ref()?.stores.as_ref()?.get("default")?;
+            store.default_generated_cert.as_ref()
+        })
+    }
+
+    /// Domains that are named before hosts of rules: they may cover these.
+    fn all_wanted(&mut self) -> Vec<Wanted> {
+        let generated: Vec<Wanted> = self
+            .generated()
+            .flat_map(|generated| {
+                let resolver = generated.resolver.as_deref().unwrap_or_default();
+                acme::names::wanted(resolver, generated.domain.as_slice(), &[], &|_| false)
+            })
+            .collect();
+        let mut wanted = std::mem::take(&mut self.wanted);
+        wanted.extend(generated);
+        wanted.sort_by(|a, b| b.explicit.cmp(&a.explicit).then_with(|| a.cmp(b)));
+        wanted.dedup_by(|a, b| a.resolver == b.resolver && a.names == b.names);
+        wanted
+    }
+
     fn entry(&self, entry: &EntryPoint, tables: Tables, certificates: &Arc<tls::Certificates>) -> Entry {
-        let table = self.tls_table(tables.hosts, certificates);
+        let pulls = entry
+            .cloudflare
+            .as_ref()
+            .and_then(|cloudflare| cloudflare.origin_pull_ca.clone());
+        let table = self.tls_table(tables.hosts, certificates, pulls.as_ref());
         Entry {
             plain: Routes::new(tables.plain),
             secure: Routes::new(tables.secure),
             tls: table,
             forwarded: entry.forwarded.clone(),
+            cloudflare: entry.cloudflare.clone(),
             keep_semicolons: entry.encode_query_semicolons,
             is_admin: self
                 .ground
@@ -213,35 +254,47 @@ impl Builder<'_> {
         }
     }
 
-    fn tls_table(&self, hosts: HashMap<String, Vec<String>>, certificates: &Arc<tls::Certificates>) -> tls::Table {
+    /// Options that cannot be met refuse their handshakes; others would let in whom they were to keep out.
+    ///
+    /// With `pulls`, the authority of Cloudflare's own certificate, nobody without such a certificate comes in.
+    fn tls_table(
+        &self,
+        hosts: HashMap<String, Vec<String>>,
+        certificates: &Arc<tls::Certificates>,
+        pulls: Option<&String>,
+    ) -> tls::Table {
+        let built = |name: &str, options: &model::TlsOptions| {
+            let mut options = options.clone();
+            if let Some(authority) = pulls {
+                options.client_auth = Some(model::ClientAuth {
+                    ca_files: Some(vec![authority.clone()]),
+                    client_auth_type: Some("RequireAndVerifyClientCert".into()),
+                });
+            }
+            match tls::server_config(&options, certificates.clone()) {
+                Ok(config) => Some(Arc::new(config)),
+                Err(error) => {
+                    tracing::error!(
+                        options = name,
+                        error,
+                        "TLS options cannot be met; their handshakes are refused"
+                    );
+                    None
+                }
+            }
+        };
         let everyones = self
             .configs
             .values()
             .find_map(|config| config.tls.as_ref()?.options.as_ref()?.get("default"));
-        let usual = everyones.cloned().unwrap_or_default();
-        let strict = usual.sni_strict == Some(true);
-        let config = tls::server_config(&usual, certificates.clone()).or_else(|error| {
-            tracing::error!(error, "the default TLS options cannot be met; safe ones are used");
-            tls::server_config(&model::TlsOptions::default(), certificates.clone())
-        });
-        let mut table = tls::Table::new(Arc::new(config.expect("default options can be met")), strict);
-        let mut made: HashMap<String, Arc<rustls::ServerConfig>> = HashMap::new();
+        let mut table = tls::Table::new(built("default", &everyones.cloned().unwrap_or_default()));
+        let mut made: HashMap<String, Option<Arc<rustls::ServerConfig>>> = HashMap::new();
         for (host, mut options) in hosts {
             options.dedup();
             // Routers that disagree about a host get the default options, as in Traefik.
             let [name] = options.as_slice() else { continue };
             let Some(wanted) = self.tls_options(name) else { continue };
-            let config = match made.get(name) {
-                Some(config) => config.clone(),
-                None => match tls::server_config(wanted, certificates.clone()) {
-                    Ok(config) => Arc::new(config),
-                    Err(error) => {
-                        tracing::error!(options = name, error, "TLS options cannot be met");
-                        continue;
-                    }
-                },
-            };
-            made.insert(name.clone(), config.clone());
+            let config = made.entry(name.clone()).or_insert_with(|| built(name, wanted)).clone();
             table.insert(host, name.as_str().into(), config);
         }
         table

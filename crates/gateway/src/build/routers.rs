@@ -2,8 +2,10 @@
 
 use super::{Builder, Tables, qualify};
 use crate::{
+    acme,
     api::Row,
     compile,
+    listener::tls,
     meter::Scope,
     middleware::Middleware,
     model,
@@ -35,7 +37,13 @@ impl Builder<'_> {
         Ok(chain)
     }
 
-    pub(super) fn router(&mut self, provider: &str, name: &str, router: &model::Router, tables: &mut [Tables]) {
+    pub(super) fn router(
+        &mut self,
+        provider: &str,
+        name: &str,
+        router: &model::Router,
+        (tables, certificates): (&mut [Tables], &tls::Certificates),
+    ) {
         let qualified: Arc<str> = format!("{name}@{provider}").into();
         let text = router.rule.clone().unwrap_or_default();
         let natural = i64::try_from(text.len()).unwrap_or(i64::MAX);
@@ -62,7 +70,7 @@ impl Builder<'_> {
             };
             entries
                 .into_iter()
-                .try_for_each(|entry| self.place(&seat, entry, &mut tables[entry]))
+                .try_for_each(|entry| self.place(&seat, entry, (&mut tables[entry], certificates)))
         });
         if let Err(error) = placed {
             enabled = false;
@@ -97,7 +105,12 @@ impl Builder<'_> {
     }
 
     /// Puts a router into one entrypoint's tables, with the entrypoint's own middlewares in front.
-    fn place(&mut self, seat: &Seat<'_>, entry: usize, tables: &mut Tables) -> Result<(), String> {
+    fn place(
+        &mut self,
+        seat: &Seat<'_>,
+        entry: usize,
+        (tables, certificates): (&mut Tables, &tls::Certificates),
+    ) -> Result<(), String> {
         let point = &self.ground.settings.entry_points[entry];
         let mut all = point.middlewares.clone();
         all.extend(seat.middlewares.iter().cloned());
@@ -125,7 +138,18 @@ impl Builder<'_> {
             None | Some("default") => "default".to_owned(),
             Some(name) => qualify(name, seat.provider),
         };
-        for host in named_hosts(seat.rule) {
+        let hosts = named_hosts(seat.rule);
+        if let Some(resolver) = tls.cert_resolver.as_deref().filter(|name| !name.is_empty()) {
+            let all = &self.ground.settings.resolvers;
+            if !all.iter().any(|known| known.name == resolver) {
+                return Err(format!("the certificate resolver '{resolver}' does not exist"));
+            }
+            let domains = tls.domains.as_deref().unwrap_or_default();
+            let covered = |host: &str| certificates.given(host);
+            self.wanted
+                .extend(acme::names::wanted(resolver, domains, &hosts, &covered));
+        }
+        for host in hosts {
             tables.hosts.entry(host).or_default().push(options.clone());
         }
         tables.secure.push(placed);
@@ -189,9 +213,6 @@ impl Builder<'_> {
             let qualified = qualify(name, provider);
             self.tls_options(&qualified)
                 .ok_or_else(|| format!("the TLS options '{qualified}' do not exist"))?;
-        }
-        if let Some(resolver) = router.tls.as_ref().and_then(|tls| tls.cert_resolver.as_deref()) {
-            return Err(format!("the certificate resolver '{resolver}' does not exist"));
         }
         let service = router.service.as_deref().ok_or("the router names no service")?;
         let service = self.service(&qualify(service, provider))?;

@@ -1,17 +1,20 @@
 //! Listeners: accept, tell TLS from plain text, hand each connection to hyper with every limit set by hand, drain on stop.
 
 pub mod guard;
+pub mod h3;
 pub mod lanes;
+mod proxy;
 pub mod tls;
 
-use crate::{settings::EntryPoint, shared::Shared};
-use axum::response::Response;
+use crate::{acme::challenge, settings::EntryPoint, shared::Shared};
+use axum::{body::Body, response::Response};
 use futures_util::future::BoxFuture;
 use guard::Guard;
 use http::Request;
 use hyper::{body::Incoming, server::conn::http1, server::conn::http2, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use lanes::Lanes;
+use rustls_pki_types::CertificateDer;
 use std::{
     convert::Infallible,
     net::SocketAddr,
@@ -35,6 +38,8 @@ pub struct Peer {
     pub tls: bool,
     /// The server name of its TLS handshake, in lower case.
     pub server_name: Option<Box<str>>,
+    /// The chain the client showed, its own certificate first.
+    pub certificates: Vec<CertificateDer<'static>>,
     /// What [`guard`] found wrong; see [`guard::WRONGS`].
     pub verdict: AtomicU8,
     /// Where a tunnel runs after a protocol switch, so that leaving can wait for it.
@@ -123,8 +128,8 @@ impl Listener {
 async fn attend(
     shared: Arc<Shared>,
     entry: usize,
-    stream: TcpStream,
-    address: SocketAddr,
+    mut stream: TcpStream,
+    mut address: SocketAddr,
     stop: CancellationToken,
     place: OwnedSemaphorePermit,
 ) {
@@ -133,6 +138,14 @@ async fn attend(
     let _ = stream.set_nodelay(true);
     let settings = &shared.settings.entry_points[entry];
     let _counted = shared.meter.connection(entry);
+    if let Some(trusted) = &settings.proxy_protocol {
+        match tokio::time::timeout(settings.header_timeout, proxy::client(&mut stream)).await {
+            Ok(Ok(Some(client))) if trusted.trusts(address.ip()) => address = client,
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => return tracing::debug!(%error, "a connection was refused"),
+            Err(_) => return,
+        }
+    }
     let mut first = [0_u8; 1];
     match tokio::time::timeout(settings.header_timeout, stream.peek(&mut first)).await {
         Ok(Ok(1)) => {}
@@ -143,6 +156,7 @@ async fn attend(
         entry,
         tls: false,
         server_name: None,
+        certificates: Vec::new(),
         verdict: AtomicU8::new(0),
         tunnels: shared.tunnels.clone(),
     };
@@ -158,6 +172,8 @@ async fn attend(
         return;
     };
     match handshake {
+        // The handshake was all the authority wanted.
+        Ok(stream) if stream.get_ref().1.alpn_protocol() == Some(challenge::ALPN) => {}
         Ok(stream) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => speak_h2(&shared, stream, peer, stop).await,
         Ok(stream) => speak_h1(&shared, settings, stream, peer, stop).await,
         Err(error) => tracing::debug!(%error, "a TLS handshake failed"),
@@ -190,10 +206,29 @@ async fn shake(
     let start = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), stream).await?;
     peer.tls = true;
     let name = start.client_hello().server_name().map(str::to_ascii_lowercase);
+    let proof = start
+        .client_hello()
+        .alpn()
+        .is_some_and(|mut names| names.any(|name| name == challenge::ALPN));
+    if proof {
+        let config = shared
+            .acme
+            .challenges
+            .handshake(name.as_deref().unwrap_or_default())
+            .await;
+        let config = config.ok_or_else(|| std::io::Error::other("no proof is waiting for this name"))?;
+        return start.into_stream(config).await;
+    }
     let config = shared.snapshot.load().entries[entry].tls.choose(name.as_deref());
     peer.server_name = name.map(String::into_boxed_str);
-    let config = config.ok_or_else(|| std::io::Error::other("the client named no server"))?;
-    start.into_stream(config).await
+    let config = config.ok_or_else(|| std::io::Error::other("the TLS options of this host cannot be met"))?;
+    let stream = start.into_stream(config).await?;
+    let shown = stream.get_ref().1.peer_certificates().unwrap_or_default();
+    peer.certificates = shown
+        .iter()
+        .map(|certificate| certificate.clone().into_owned())
+        .collect();
+    Ok(stream)
 }
 
 async fn speak_h1<T>(shared: &Arc<Shared>, settings: &EntryPoint, stream: T, peer: Peer, stop: CancellationToken)
@@ -264,6 +299,6 @@ fn service(
 ) -> impl hyper::service::Service<Request<Incoming>, Response = Response, Error = Infallible, Future = Answering> {
     service_fn(move |request: Request<Incoming>| -> Answering {
         let (shared, peer) = (shared.clone(), peer.clone());
-        Box::pin(async move { Ok(shared.serve(peer, request).await) })
+        Box::pin(async move { Ok(shared.serve(peer, request.map(Body::new)).await) })
     })
 }

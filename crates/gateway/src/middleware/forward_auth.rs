@@ -12,6 +12,7 @@ use crate::{
 use axum::{body::Body, response::Response};
 use foundation::{Error, Kind};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header};
+use http_body::Body as _;
 use regex::Regex;
 use std::sync::Arc;
 
@@ -28,6 +29,10 @@ pub struct ForwardAuth {
     only: Option<Vec<HeaderName>>,
     copied: Vec<HeaderName>,
     copied_regex: Option<Regex>,
+    /// Sends the request's body to the authentication server too, up to this long.
+    forwards_body: bool,
+    longest_body: usize,
+    longest_answer: usize,
     cookies: Vec<String>,
     keep_location: bool,
     keep_method: bool,
@@ -55,9 +60,7 @@ impl ForwardAuth {
             .ok_or("the address is missing")?;
         let address: Uri = text.parse().map_err(|_| format!("'{text}' is no URL"))?;
         let authority = address.authority().ok_or_else(|| format!("'{text}' names no host"))?;
-        if config.tls.is_some() || config.forward_body == Some(true) {
-            return Err("tls and forwardBody are not supported yet".into());
-        }
+        let most = |size: Option<i64>| size.and_then(|size| usize::try_from(size).ok());
         let pattern = config
             .auth_response_headers_regex
             .as_deref()
@@ -73,6 +76,9 @@ impl ForwardAuth {
                 .map(|text| Regex::new(&format!("(?i){text}")))
                 .transpose()
                 .map_err(|error| error.to_string())?,
+            forwards_body: config.forward_body == Some(true),
+            longest_body: most(config.max_body_size).unwrap_or(usize::MAX),
+            longest_answer: most(config.max_response_body_size).unwrap_or(LONGEST_REFUSAL),
             cookies: config.add_auth_cookies_to_response.clone().unwrap_or_default(),
             keep_location: config.preserve_location_header == Some(true),
             keep_method: config.preserve_request_method == Some(true),
@@ -81,7 +87,12 @@ impl ForwardAuth {
     }
 
     pub async fn request(&self, place: usize, request: &mut Request<Body>, exchange: &mut Exchange) -> Flow {
-        let question = self.question(request, exchange);
+        let mut question = self.question(request, exchange);
+        if self.forwards_body
+            && let Err(refused) = self.lend_body(request, &mut question, exchange).await
+        {
+            return Flow::Answer(*refused);
+        }
         let answered = match self.pool.send(question).await {
             Ok(answered) => answered,
             Err(failure) => {
@@ -99,7 +110,7 @@ impl ForwardAuth {
             }
         };
         let (mut parts, body) = answered.into_parts();
-        let body = match axum::body::to_bytes(body, LONGEST_REFUSAL).await {
+        let body = match axum::body::to_bytes(body, self.longest_answer).await {
             Ok(body) => body,
             Err(error) => {
                 return Flow::Answer(answer::problem(
@@ -127,6 +138,31 @@ impl ForwardAuth {
             exchange.notes.push((place, Note::Cookies(set)));
         }
         Flow::On
+    }
+
+    /// The body is read once and goes to both.
+    async fn lend_body(
+        &self,
+        request: &mut Request<Body>,
+        question: &mut Request<Body>,
+        exchange: &Exchange,
+    ) -> Result<(), Box<Response>> {
+        let body = std::mem::take(request.body_mut());
+        if body.is_end_stream() {
+            return Ok(());
+        }
+        let Ok(bytes) = axum::body::to_bytes(body, self.longest_body).await else {
+            // Traefik's answer to a body above maxBodySize: what could not be judged was not allowed.
+            let error = Error::new(
+                Kind::Unauthenticated,
+                "BODY_NOT_JUDGED",
+                "The body is too long for the authentication server",
+            );
+            return Err(Box::new(answer::problem(&error, exchange)));
+        };
+        *question.body_mut() = Body::from(bytes.clone());
+        *request.body_mut() = Body::from(bytes);
+        Ok(())
     }
 
     fn question(&self, request: &Request<Body>, exchange: &Exchange) -> Request<Body> {

@@ -19,6 +19,7 @@ pub mod ip_allow;
 pub mod jwt;
 pub mod limit;
 pub mod limit_redis;
+pub mod pass_client_cert;
 pub mod path;
 pub mod redirect;
 pub mod retry;
@@ -47,6 +48,7 @@ pub enum Middleware {
     Compress(Box<compress::Compress>),
     Cache(cache::Cache),
     GrpcWeb(grpc_web::GrpcWeb),
+    PassClientCert(crate::model::middleware::PassTlsClientCert),
     ContentType,
     Idle,
 }
@@ -94,6 +96,7 @@ impl Middleware {
             Self::Compress(compress) => compress.request(place, request, exchange),
             Self::Cache(cache) => cache.request(place, request, exchange).await,
             Self::GrpcWeb(web) => web.request(place, request, exchange),
+            Self::PassClientCert(options) => pass_client_cert::request(options, request, exchange),
             Self::ContentType | Self::Idle => Flow::On,
         }
     }

@@ -25,7 +25,7 @@ shape! {
         buffering: Buffering,
         circuit_breaker: CircuitBreaker,
         compress: Compress,
-        pass_tls_client_cert as "passTLSClientCert": Anything,
+        pass_tls_client_cert as "passTLSClientCert": PassTlsClientCert,
         retry: Retry,
         content_type: ContentType,
         encoded_characters: EncodedCharacters,
@@ -127,7 +127,7 @@ shape! {
     BasicAuth { users: Vec<String>, users_file: String, realm: String, remove_header: bool, header_field: String }
     ForwardAuth {
         address: String,
-        tls: Anything,
+        tls: super::ClientTls,
         trust_forward_header: bool,
         auth_response_headers: Vec<String>,
         auth_response_headers_regex: String,
@@ -206,6 +206,25 @@ shape! {
     /// Beyond Traefik, in Traefik Hub's names: a key in a header, the query or a cookie.
     ApiKey { key_source: KeySource, secret_non_base64_encoded: bool, secret_values: Vec<String> }
     KeySource { header: String, header_auth_scheme: String, query: String, cookie: String }
+    PassTlsClientCert { pem: bool, info: ClientCertInfo }
+    ClientCertInfo {
+        not_after: bool,
+        not_before: bool,
+        sans: bool,
+        serial_number: bool,
+        subject: DistinguishedName,
+        issuer: DistinguishedName,
+    }
+    DistinguishedName {
+        country: bool,
+        province: bool,
+        locality: bool,
+        organization: bool,
+        organizational_unit: bool,
+        common_name: bool,
+        serial_number: bool,
+        domain_component: bool,
+    }
 }
 
 /// Options of something we refuse by name; what they are does not matter.

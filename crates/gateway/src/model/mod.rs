@@ -56,6 +56,8 @@ shape! {
         prefer_server_cipher_suites: bool,
     }
     ClientAuth { ca_files: Vec<String>, client_auth_type: String }
+    /// How a client of ours speaks TLS (`forwardAuth.tls`); files or PEM texts.
+    ClientTls { ca: String, cert: String, key: String, insecure_skip_verify: bool, ca_optional: bool }
 }
 
 impl Dynamic {

@@ -1,7 +1,10 @@
 //! Dynamic configuration from a file or a directory, YAML or TOML. A broken change keeps the last good configuration and says
 //! what is wrong where. Changes are found by looking at the files' times and sizes, which works on every file system.
 
-use super::template::{self, Environment};
+use super::{
+    embed,
+    template::{self, Environment},
+};
 use crate::{
     gateway::Control,
     model::{Dynamic, Mistake, Place, text},
@@ -19,11 +22,22 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 pub async fn run(settings: FileProvider, control: Arc<Control>, stop: CancellationToken) {
     let mut seen = None;
+    // Certificates, keys and authorities the configuration names.
+    let mut named = Vec::new();
+    let mut good = false;
     loop {
         let files = list(&settings.path);
-        if seen.as_ref() != Some(&files) {
-            apply(&files, &control);
-            seen = Some(files);
+        let now = (files.clone(), versions(&named));
+        if seen.as_ref() != Some(&now) {
+            seen = Some(now);
+            if let Some(found) = apply(&files, &control, good) {
+                good = true;
+                if found != named {
+                    // They are looked at from now on, and read once more, for what happened meanwhile.
+                    named = found;
+                    seen = None;
+                }
+            }
         }
         if !settings.watch {
             return stop.cancelled().await;
@@ -37,18 +51,40 @@ pub async fn run(settings: FileProvider, control: Arc<Control>, stop: Cancellati
 
 /// What is there is in force before the first request comes.
 pub fn load(settings: &FileProvider, control: &Control) {
-    apply(&list(&settings.path), control);
+    apply(&list(&settings.path), control, false);
 }
 
-fn apply(files: &Seen, control: &Control) {
-    match read(files, &control.shared.settings.environment) {
-        Ok(dynamic) => control.apply("file", dynamic),
+/// The files the configuration names, if it could be applied.
+fn apply(files: &Seen, control: &Control, keep_pairs: bool) -> Option<Vec<PathBuf>> {
+    let read = read(files, &control.shared.settings.environment).and_then(|mut dynamic| {
+        let named = embed::files(&mut dynamic);
+        // A certificate without its key: somebody is replacing both, and what is in force is better.
+        match embed::broken_pair(&dynamic).filter(|_| keep_pairs) {
+            Some(mistake) => Err(vec![mistake]),
+            None => Ok((dynamic, named)),
+        }
+    });
+    match read {
+        Ok((dynamic, named)) => {
+            control.apply("file", dynamic);
+            Some(named)
+        }
         Err(mistakes) => {
             for mistake in &mistakes {
                 tracing::error!(place = %mistake.place, key = mistake.key, message_ = mistake.message, "the configuration was not applied");
             }
+            None
         }
     }
+}
+
+fn versions(files: &[PathBuf]) -> Seen {
+    let version = |path: &PathBuf| {
+        let meta = fs::metadata(path).ok();
+        let modified = meta.as_ref().and_then(|meta| meta.modified().ok());
+        (path.clone(), modified, meta.map_or(0, |meta| meta.len()))
+    };
+    files.iter().map(version).collect()
 }
 
 /// What is configured at a path now.

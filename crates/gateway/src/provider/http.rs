@@ -2,7 +2,7 @@
 
 use crate::{
     gateway::Control,
-    listener::tls,
+    listener::tls::upstream::Wish,
     model::{Dynamic, text},
     service::pool::{Pool, Speaks, Transport},
     settings::HttpProvider,
@@ -86,7 +86,8 @@ impl Source {
             header_timeout: Duration::ZERO,
             idle_timeout: Duration::from_secs(90),
             most_idle: 1,
-            tls: tls::client_config(true),
+            tls: Wish::default().build()?,
+            tls_key: String::new(),
             server_name: None,
             http2: false,
         };

@@ -2,6 +2,7 @@
 
 mod constraints;
 mod docker;
+mod embed;
 pub mod file;
 mod http;
 mod labels;

@@ -34,6 +34,8 @@ pub struct Transport {
     pub idle_timeout: Duration,
     pub most_idle: usize,
     pub tls: Arc<rustls::ClientConfig>,
+    /// What tells `tls` from others.
+    pub tls_key: String,
     pub server_name: Option<String>,
     /// Whether a server that offers HTTP/2 in its TLS handshake is spoken to in it.
     pub http2: bool,
@@ -43,7 +45,11 @@ impl std::fmt::Debug for Transport {
     /// What tells one transport from another, as a key.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let times = (self.dial_timeout, self.header_timeout, self.idle_timeout);
-        write!(f, "{times:?} {} {:?} {}", self.most_idle, self.server_name, self.http2)
+        write!(
+            f,
+            "{times:?} {} {:?} {} {}",
+            self.most_idle, self.server_name, self.http2, self.tls_key
+        )
     }
 }
 

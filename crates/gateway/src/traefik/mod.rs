@@ -1,15 +1,18 @@
 //! Traefik's static configuration: flags, `TRAEFIK_*` variables, or `traefik.yml`/`.toml`, read into [`Settings`].
 
+mod resolvers;
 mod shapes;
 
 use crate::{
     access_log,
+    cloudflare::Cloudflare,
     model::{Mistake, Node, Place, Reader, Shape, Value, text},
     provider::template::Environment,
     rule::Syntax,
     settings::{
-        AccessLog, Admin, DockerProvider, EntryPoint, FileProvider, Forwarded, HttpProvider, Providers, Redirect,
-        Settings,
+        AccessLog, Admin, DockerProvider, EntryPoint, FileProvider, Forwarded, Http3, HttpProvider, Providers,
+        Redirect, Settings,
+        resolver::{Challenge, Resolver},
     },
 };
 use shapes::Point;
@@ -121,6 +124,7 @@ impl Static {
         });
         let access_log = access_log(self.access_log.as_ref(), &mut wrong);
         let providers = self.providers(&mut wrong);
+        let resolvers = self.resolvers(&entry_points, base.has_database, &mut wrong);
         if !wrong.is_empty() {
             return Err(wrong);
         }
@@ -130,6 +134,8 @@ impl Static {
             default_syntax,
             providers,
             access_log,
+            servers_transport: self.servers_transport.clone().unwrap_or_default(),
+            resolvers,
             ..base
         })
     }
@@ -184,16 +190,6 @@ impl Static {
                 "the log goes to standard output",
             ),
             (
-                "serversTransport",
-                self.servers_transport.is_some(),
-                "is not supported; name a transport in the dynamic configuration",
-            ),
-            (
-                "certificatesResolvers",
-                self.certificates_resolvers.is_some(),
-                "certificate resolvers (ACME) are not supported yet",
-            ),
-            (
                 "experimental",
                 self.experimental.is_some(),
                 "plugins and experiments are not supported",
@@ -201,6 +197,28 @@ impl Static {
         ];
         let given = known.iter().filter(|(_, given, _)| *given);
         given.map(|(key, _, message)| mistake(key, (*message).into())).collect()
+    }
+
+    fn resolvers(&self, entry_points: &[EntryPoint], has_database: bool, wrong: &mut Vec<Mistake>) -> Vec<Resolver> {
+        let mut out = Vec::new();
+        for (name, shape) in self.certificates_resolvers.iter().flatten() {
+            let key = format!("certificatesResolvers.{name}");
+            match resolvers::resolver(name, shape, has_database) {
+                Ok(Resolver {
+                    challenge: Challenge::Http { entry_point },
+                    ..
+                }) if !entry_points
+                    .iter()
+                    .any(|known| known.name.eq_ignore_ascii_case(&entry_point)) =>
+                {
+                    let message = format!("there is no entrypoint '{entry_point}'");
+                    wrong.push(mistake(&format!("{key}.acme.httpChallenge.entryPoint"), message));
+                }
+                Ok(resolver) => out.push(resolver),
+                Err(message) => wrong.push(mistake(&key, message)),
+            }
+        }
+        out
     }
 
     fn providers(&self, wrong: &mut Vec<Mistake>) -> Providers {
@@ -284,6 +302,19 @@ fn entry_point(name: &str, point: &Point) -> Result<EntryPoint, String> {
         out.forwarded =
             Forwarded::trusting(headers.trusted_ips.as_deref().unwrap_or_default()).map_err(|error| error.message)?;
         out.forwarded.insecure = headers.insecure == Some(true);
+    }
+    if let Some(proxy) = &point.proxy_protocol {
+        let mut trusted =
+            Forwarded::trusting(proxy.trusted_ips.as_deref().unwrap_or_default()).map_err(|error| error.message)?;
+        trusted.insecure = proxy.insecure == Some(true);
+        out.proxy_protocol = Some(trusted);
+    }
+    out.http3 = point.http3.as_ref().map(|http3| Http3 {
+        advertised_port: http3.advertised_port.filter(|port| *port != 0),
+    });
+    if let Some(behind) = &point.cloudflare {
+        let ranges = behind.ranges.as_deref().unwrap_or_default();
+        out.cloudflare = Some(Cloudflare::new(ranges, behind.origin_pull_ca.clone())?);
     }
     if let Some(http) = &point.http {
         out.middlewares = http.middlewares.clone().unwrap_or_default();

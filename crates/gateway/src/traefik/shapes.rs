@@ -17,8 +17,8 @@ shape! {
         entry_points: IndexMap<String, Point>,
         providers: Sources,
         core: Core,
-        servers_transport: Anything,
-        certificates_resolvers: Anything,
+        servers_transport: model::ServersTransport,
+        certificates_resolvers: IndexMap<String, ResolverShape>,
         experimental: Anything,
     }
     Log { level: String, format: String, no_color: bool, file_path: String }
@@ -62,12 +62,18 @@ shape! {
         address: String,
         as_default: bool,
         forwarded_headers: Trusted,
+        proxy_protocol: ProxyProtocol,
+        /// Beyond Traefik: behind Cloudflare.
+        cloudflare: BehindCloudflare,
         http: PointHttp,
         http2: Http2,
+        http3: Http3Shape,
         transport: Transport,
         observability: model::Observability,
     }
     Trusted { insecure: bool, trusted_ips as "trustedIPs": Vec<String>, connection: Vec<String> }
+    ProxyProtocol { insecure: bool, trusted_ips as "trustedIPs": Vec<String> }
+    BehindCloudflare { ranges: Vec<String>, origin_pull_ca as "originPullCA": String }
     PointHttp {
         middlewares: Vec<String>,
         tls: model::RouterTls,
@@ -76,12 +82,46 @@ shape! {
         encode_query_semicolons: bool,
         sanitize_path: bool,
     }
+    Http3Shape { advertised_port: u16 }
     Http2 { max_concurrent_streams: i64 }
     Redirections { entry_point: RedirectTo }
     RedirectTo { to: String, scheme: String, permanent: bool, priority: i64 }
     Transport { responding_timeouts: Responding, life_cycle: LifeCycle, keep_alive_max_requests: i64, keep_alive_max_time: Period }
     Responding { read_timeout: Period, write_timeout: Period, idle_timeout: Period }
     LifeCycle { request_accept_grace_timeout: Period, grace_time_out: Period }
+
+    ResolverShape { acme: AcmeShape, tailscale: Anything }
+    AcmeShape {
+        email: String,
+        ca_server: String,
+        storage: String,
+        key_type: String,
+        eab: Eab,
+        preferred_chain: String,
+        profile: String,
+        certificates_duration: u64,
+        ca_certificates: Vec<String>,
+        ca_server_name: String,
+        http_challenge: HttpChallengeShape,
+        tls_challenge: TlsChallengeShape,
+        dns_challenge: DnsChallengeShape,
+    }
+    Eab { kid: String, hmac_encoded: String }
+    HttpChallengeShape { entry_point: String }
+    TlsChallengeShape {}
+    DnsChallengeShape {
+        provider: String,
+        resolvers: Vec<String>,
+        delay_before_check: Period,
+        disable_propagation_check: bool,
+        propagation: Propagation,
+    }
+    Propagation {
+        delay_before_checks: Period,
+        disable_checks: bool,
+        disable_ans_checks as "disableANSChecks": bool,
+        require_all_rns as "requireAllRNS": bool,
+    }
 
     Sources { providers_throttle_duration: Period, file: FileSource, http: HttpSource, docker: DockerSource }
     DockerSource {

@@ -46,6 +46,8 @@ pub fn inputs(services: Vec<(String, Router)>, builtin: Option<Builtin>) -> Inpu
         tracer: Tracer::default(),
         certificate_names: Vec::new(),
         sockets: Vec::new(),
+        database: None,
+        environment: Default::default(),
     }
 }
 

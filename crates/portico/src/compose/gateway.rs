@@ -6,9 +6,12 @@ use crate::{
     settings::{Settings, Telemetry, parse::Rate},
 };
 use foundation::{Error, Kind, Result};
+use gateway::settings::resolver::Storage;
 use gateway::{Admin, At, Builtin, EntryPoint, Gateway, Inputs, model::Mistake, traefik::Static};
 use http_chassis::{auth::Verifier, in_process::InProcess};
+use postgres_chassis::{DatabaseUrl, migrate};
 use std::{
+    collections::HashMap,
     fs,
     net::{SocketAddr, TcpListener},
     sync::Arc,
@@ -31,9 +34,11 @@ pub async fn open(
     plan: &Plan,
     services: Vec<(String, InProcess)>,
     (verifier, sockets): (&Arc<Verifier>, Vec<(String, TcpListener)>),
+    url: Option<&DatabaseUrl>,
     process: &Process,
 ) -> Result<Gateway> {
-    let own = whole_settings(settings, plan)?;
+    let own = whole_settings(settings, plan, url.is_some())?;
+    let database = certificate_database(&own, url).await?;
     let names = settings.short_domains.iter().chain(&settings.cdn_domain).cloned();
     let inputs = Inputs {
         builtin: Some(builtin(settings, plan, &services)),
@@ -43,6 +48,8 @@ pub async fn open(
         tracer: process.tracer.clone(),
         certificate_names: names.collect(),
         sockets,
+        database,
+        environment: dns_variables(),
     };
     gateway::open(own, inputs).await
 }
@@ -60,11 +67,14 @@ pub fn check(settings: &Settings, plan: &Plan) -> Result<Vec<String>> {
         tracer: telemetry::trace::Tracer::default(),
         certificate_names: Vec::new(),
         sockets: Vec::new(),
+        // A resolver that keeps its certificates there is taken at its word.
+        database: settings.database.url.clone(),
+        environment: dns_variables(),
     };
     // Looking changes nothing, so no certificate is made and kept either.
     let own = gateway::Settings {
         certificate_dir: None,
-        ..whole_settings(settings, plan)?
+        ..whole_settings(settings, plan, settings.database.url.is_some())?
     };
     gateway::check(own, inputs)
 }
@@ -86,8 +96,11 @@ pub fn telemetry(settings: &Settings, plan: &Plan) -> Result<Telemetry> {
     Ok(own)
 }
 
-fn whole_settings(settings: &Settings, plan: &Plan) -> Result<gateway::Settings> {
-    let own = gateway_settings(settings, plan)?;
+fn whole_settings(settings: &Settings, plan: &Plan, has_database: bool) -> Result<gateway::Settings> {
+    let own = gateway::Settings {
+        has_database,
+        ..gateway_settings(settings, plan)?
+    };
     if speaks_traefik(plan) {
         over(own, &plan.traefik)
     } else {
@@ -106,6 +119,28 @@ fn speaks_traefik(plan: &Plan) -> bool {
             .any(|path| fs::exists(path).unwrap_or(false))
     };
     !plan.traefik.is_empty() || lone && (variables() || file())
+}
+
+/// The gateway's login to the database its certificates are in, with the schema up to date; `None` where they are in files.
+async fn certificate_database(own: &gateway::Settings, url: Option<&DatabaseUrl>) -> Result<Option<DatabaseUrl>> {
+    let wanted = own
+        .resolvers
+        .iter()
+        .any(|resolver| matches!(resolver.storage, Storage::Postgres(_)));
+    let Some(url) = url.filter(|_| wanted) else {
+        return Ok(None);
+    };
+    Ok(migrate(url, &[gateway::MIGRATIONS]).await?.into_iter().next())
+}
+
+/// What DNS providers are configured with; nobody else sees these.
+fn dns_variables() -> HashMap<String, String> {
+    let wanted = |name: &str| {
+        ["CF_", "CLOUDFLARE_", "EXEC_"]
+            .iter()
+            .any(|prefix| name.starts_with(prefix))
+    };
+    std::env::vars().filter(|(name, _)| wanted(name)).collect()
 }
 
 fn gateway_settings(settings: &Settings, plan: &Plan) -> Result<gateway::Settings> {

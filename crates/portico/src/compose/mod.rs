@@ -23,11 +23,12 @@ pub use store::s3_settings;
 use tokio_util::sync::CancellationToken;
 
 /// In the order they run: nobody's schema refers to a later one's.
-pub const MIGRATIONS: [Migrations; 4] = [
+pub const MIGRATIONS: [Migrations; 5] = [
     objects::MIGRATIONS,
     portico_core::MIGRATIONS,
     media::MIGRATIONS,
     links::MIGRATIONS,
+    ::gateway::MIGRATIONS,
 ];
 
 const CLUSTER_STOP: Duration = Duration::from_secs(20);
@@ -186,7 +187,8 @@ async fn open(
     if plan.gateway {
         let inner = services.in_process(&verifier, process)?;
         let (taken, sockets) = taken.map(handover::Taken::split).unzip();
-        let gateway = gateway::open(settings, plan, inner, (&verifier, sockets.unwrap_or_default()), process).await?;
+        let trusted = (&verifier, sockets.unwrap_or_default());
+        let gateway = gateway::open(settings, plan, inner, trusted, url.as_ref(), process).await?;
         banner.add_all(gateway.addresses());
         control = Some(gateway.control());
         let sockets = plan.is_lone_gateway().then(|| gateway.sockets()).transpose();
