@@ -454,3 +454,32 @@ async fn dns_01_through_cloudflare_is_waited_for_until_it_is_seen() {
     );
     assert!(!format!("{:?}", edge.process.logs()).contains("a-secret-token"));
 }
+
+#[tokio::test]
+async fn the_chain_the_operator_prefers_is_shown() {
+    let (directory, ports) = (Directory::make(), Ports::free());
+    let options = Options {
+        alternate_roots: 2,
+        ..Options::default()
+    };
+    let pebble = Pebble::start_with(&directory, &ports, &options).await;
+    configure(&directory, &routers(&["chain.test"]));
+    let preferred = format!("preferredchain={}", pebble.root_name(2).await);
+    let flags = pebble.flags(&["tlschallenge=true", "storage=acme.json", &preferred]);
+    let edge = Edge::start(&directory, &ports, &texts(&flags), &[]);
+    edge.certificates(all_valid(1)).await;
+    let preferring = pebble.client_of(2).await;
+    preferring
+        .certificate(&edge.websecure, "chain.test")
+        .await
+        .expect("verified");
+    assert!(
+        pebble
+            .client()
+            .await
+            .certificate(&edge.websecure, "chain.test")
+            .await
+            .is_err(),
+        "the usual chain is not shown"
+    );
+}

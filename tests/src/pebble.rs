@@ -5,6 +5,7 @@ use crate::{
     edge::{Ports, free_port},
     tls::{Authority, Client},
 };
+use rustls_pki_types::{CertificateDer, pem::PemObject};
 use serde_json::json;
 use std::{
     fs::{self, File},
@@ -32,6 +33,8 @@ pub struct Options {
     pub validity: u64,
     /// Accounts must be bound to one of these: kid and base64url key.
     pub external: Option<(&'static str, &'static str)>,
+    /// Other roots its chains may lead to.
+    pub alternate_roots: u32,
 }
 
 impl Pebble {
@@ -81,6 +84,7 @@ impl Pebble {
             .args(["-dnsserver", &dns, "-config"])
             .arg(folder.join("config.json"))
             .env("PEBBLE_VA_NOSLEEP", "1")
+            .env("PEBBLE_ALTERNATE_ROOTS", options.alternate_roots.to_string())
             .stdout(log("out"))
             .stderr(log("err"))
             .spawn()
@@ -111,7 +115,25 @@ impl Pebble {
 
     /// A client that trusts what this authority issues.
     pub async fn client(&self) -> Client {
-        Client::trusting(&self.manage("/roots/0").await.expect("pebble's root"))
+        self.client_of(0).await
+    }
+
+    /// A client that trusts one of the roots.
+    pub async fn client_of(&self, root: u32) -> Client {
+        Client::trusting(&self.root(root).await)
+    }
+
+    async fn root(&self, number: u32) -> String {
+        self.manage(&format!("/roots/{number}")).await.expect("pebble's root")
+    }
+
+    /// A root's common name: `Pebble Root CA` and six digits.
+    pub async fn root_name(&self, number: u32) -> String {
+        let pem = self.root(number).await;
+        let der = CertificateDer::from_pem_slice(pem.as_bytes()).expect("PEM");
+        let text = String::from_utf8_lossy(&der).into_owned();
+        let from = text.find("Pebble Root CA ").expect("its name");
+        text[from..].chars().take("Pebble Root CA ".len() + 6).collect()
     }
 
     /// The flags of a resolver `le` of this authority; `more` says storage and challenge.

@@ -65,28 +65,35 @@ impl Shared {
             Ok(None) => (answer::problem(&answer::no_route(), &exchange), &entry.scope),
             Err(refused) => (*refused, &entry.scope),
         };
-        if !response.headers().contains_key(request_id::HEADER) {
-            request_id::set(response.headers_mut(), &exchange.request_id);
-        }
-        if self.leaving.is_cancelled() && version <= Version::HTTP_11 && !exchange.upgrade {
-            let headers = response.headers_mut();
-            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
-        }
+        self.address(&mut response, &exchange, version);
         let seen = Seen {
             method,
             version,
             started,
         };
-        if let Some(Some(alternative)) = self.alternatives.get(exchange.peer.entry)
-            && exchange.peer.tls
-            && seen.version < Version::HTTP_3
-        {
-            response.headers_mut().insert(header::ALT_SVC, alternative.clone());
-        }
         self.end(&seen, &response, &exchange, scope, entry);
         span.attribute("http.request.method", seen.method.to_string());
         span.end_http(response.status().as_u16());
         response
+    }
+
+    /// What an answer says of this hop, whoever gave it.
+    fn address(&self, response: &mut Response, exchange: &Exchange, version: Version) {
+        // A server of HTTP/1.0 behind us does not make us one.
+        *response.version_mut() = Version::HTTP_11;
+        let headers = response.headers_mut();
+        if !headers.contains_key(request_id::HEADER) {
+            request_id::set(headers, &exchange.request_id);
+        }
+        if self.leaving.is_cancelled() && version <= Version::HTTP_11 && !exchange.upgrade {
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        if let Some(Some(alternative)) = self.alternatives.get(exchange.peer.entry)
+            && exchange.peer.tls
+            && version < Version::HTTP_3
+        {
+            headers.insert(header::ALT_SVC, alternative.clone());
+        }
     }
 
     fn begin(&self, peer: Arc<Peer>, request: &Request<Body>) -> (Exchange, Span) {

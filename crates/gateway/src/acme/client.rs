@@ -209,3 +209,74 @@ impl Problem {
         text
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpListener,
+    };
+
+    /// An authority that has a directory, and an opinion on renewal.
+    async fn authority() -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let base = url.clone();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let mut head = [0; 4096];
+                let read = stream.read(&mut head).await.expect("a request");
+                let head = String::from_utf8_lossy(&head[..read]).into_owned();
+                let body = match head.split(' ').nth(1) {
+                    Some("/dir") => json!({
+                        "newNonce": format!("{base}/nonce"), "newAccount": format!("{base}/account"),
+                        "newOrder": format!("{base}/order"), "renewalInfo": format!("{base}/renewal"),
+                    }),
+                    Some("/renewal/known") => json!({"suggestedWindow": {
+                        "start": "2030-01-01T00:00:00Z", "end": "2030-01-02T00:00:00Z",
+                    }}),
+                    _ => json!({"type": "urn:ietf:params:acme:error:malformed", "detail": "unknown"}),
+                }
+                .to_string();
+                let answer = format!(
+                    "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+                    body.len()
+                );
+                stream.write_all(answer.as_bytes()).await.expect("an answer");
+            }
+        });
+        url
+    }
+
+    #[tokio::test]
+    async fn the_authority_is_asked_when_it_would_like_a_renewal() {
+        let url = authority().await;
+        let key = AccountKey::generate().expect("a key");
+        let wanted = Registration {
+            server: &format!("{url}/dir"),
+            email: "",
+            external: None,
+            known: Some(format!("{url}/account/1")),
+        };
+        let http = Http::new(&[], None).expect("a client");
+        let client = Client::open(http, key, &wanted)
+            .await
+            .expect("an account that is known");
+        let window = client.suggested_window("known").await.expect("a window");
+        assert_eq!(window, ("2030-01-01T00:00:00Z".into(), "2030-01-02T00:00:00Z".into()));
+        assert_eq!(client.suggested_window("other").await, None);
+        let told = client.new_order(&json!({})).await.expect_err("no nonce");
+        assert!(told.contains("nonce"), "{told}");
+    }
+
+    #[test]
+    fn a_problem_tells_its_parts() {
+        let problem = Problem::of(&json!({
+            "type": "urn:ietf:params:acme:error:rejectedIdentifier", "detail": "some names are refused",
+            "subproblems": [{"type": "x", "detail": "a.test is on a list"}],
+        }));
+        let expected = "the authority says: some names are refused (rejectedIdentifier); a.test is on a list";
+        assert_eq!(problem.told(), expected);
+    }
+}

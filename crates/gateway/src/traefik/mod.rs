@@ -191,8 +191,10 @@ impl Static {
             ),
             (
                 "experimental",
-                self.experimental.is_some(),
-                "plugins and experiments are not supported",
+                self.experimental
+                    .as_ref()
+                    .is_some_and(|experimental| experimental.plugins.is_some() || experimental.local_plugins.is_some()),
+                "plugins are not supported",
             ),
         ];
         let given = known.iter().filter(|(_, given, _)| *given);

@@ -68,3 +68,76 @@ fn challenge(acme: &AcmeShape) -> Result<Challenge, String> {
     }
     Err("acme needs one of httpChallenge, tlsChallenge and dnsChallenge".into())
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{
+        Settings,
+        settings::resolver::{Challenge, KeyType, Storage},
+        traefik::Static,
+    };
+
+    fn settings(flags: &[&str]) -> Result<Settings, String> {
+        let flags: Vec<String> = ["entrypoints.web.address=:80"]
+            .iter()
+            .chain(flags)
+            .map(|flag| format!("--{}", flag.replace("RES", "certificatesresolvers.le.acme")))
+            .collect();
+        let read = Static::parse(&flags, &[], &|_| Err(std::io::ErrorKind::NotFound.into()));
+        let told = |mistakes: Vec<crate::model::Mistake>| mistakes.iter().map(ToString::to_string).collect::<String>();
+        read.map_err(told)?.settings(Settings::default()).map_err(told)
+    }
+
+    #[test]
+    fn a_resolver_is_read_as_traefiks_users_write_it() {
+        let read = settings(&[
+            "RES.email=a@example.org",
+            "RES.storage=/data/acme.json",
+            "RES.dnschallenge=true",
+            "RES.dnschallenge.provider=cloudflare",
+            "RES.dnschallenge.delaybeforecheck=3",
+            "RES.keytype=EC384",
+            "RES.eab.kid=k",
+            "RES.eab.hmacencoded=aGk",
+            "experimental.http3=true",
+            "entrypoints.web.http3=true",
+        ])
+        .expect("usable");
+        let resolver = &read.resolvers[0];
+        assert_eq!((resolver.name.as_str(), resolver.key_type), ("le", KeyType::Ec384));
+        assert_eq!(resolver.storage, Storage::File("/data/acme.json".into()));
+        assert_eq!(resolver.server, "https://acme-v02.api.letsencrypt.org/directory");
+        let Challenge::Dns(dns) = &resolver.challenge else {
+            panic!("{:?}", resolver.challenge)
+        };
+        assert_eq!(
+            (dns.provider.as_str(), dns.delay.as_secs(), dns.check),
+            ("cloudflare", 3, true)
+        );
+        assert!(read.entry_points[0].http3.is_some());
+        assert!(!format!("{resolver:?}").contains("aGk"), "a secret is shown");
+    }
+
+    #[test]
+    fn what_a_resolver_lacks_is_told_by_name() {
+        let refused = |flags: &[&str], expected: &str| {
+            let told = settings(flags).expect_err(expected);
+            assert!(told.contains(expected), "{told}");
+        };
+        refused(&["RES.email=a"], "one of httpChallenge, tlsChallenge and dnsChallenge");
+        refused(
+            &["RES.httpchallenge.entrypoint=nowhere"],
+            "there is no entrypoint 'nowhere'",
+        );
+        refused(
+            &["RES.tlschallenge=true", "RES.keytype=RSA1024"],
+            "keyType: there is no 'RSA1024'",
+        );
+        refused(&["RES.tlschallenge=true", "RES.eab.kid=k"], "both kid and hmacEncoded");
+        refused(
+            &["certificatesresolvers.le.tailscale=true"],
+            "tailscale is not supported",
+        );
+        refused(&["RES.tlschallenge=true", "RES.storge=x"], "did you mean 'storage'?");
+    }
+}

@@ -19,7 +19,7 @@ shape! {
         core: Core,
         servers_transport: model::ServersTransport,
         certificates_resolvers: IndexMap<String, ResolverShape>,
-        experimental: Anything,
+        experimental: Experimental,
     }
     Log { level: String, format: String, no_color: bool, file_path: String }
     Access {
@@ -90,6 +90,8 @@ shape! {
     Responding { read_timeout: Period, write_timeout: Period, idle_timeout: Period }
     LifeCycle { request_accept_grace_timeout: Period, grace_time_out: Period }
 
+    /// `http3` was an experiment in version 2; the entrypoint's own key counts.
+    Experimental { http3: bool, plugins: Anything, local_plugins: Anything }
     ResolverShape { acme: AcmeShape, tailscale: Anything }
     AcmeShape {
         email: String,
