@@ -290,9 +290,17 @@ impl Builder<'_> {
         let mut table = tls::Table::new(built("default", &everyones.cloned().unwrap_or_default()));
         let mut made: HashMap<String, Option<Arc<rustls::ServerConfig>>> = HashMap::new();
         for (host, mut options) in hosts {
+            options.sort();
             options.dedup();
             // Routers that disagree about a host get the default options, as in Traefik.
-            let [name] = options.as_slice() else { continue };
+            let [name] = options.as_slice() else {
+                tracing::error!(
+                    host,
+                    ?options,
+                    "routers disagree about the TLS options of a host; the default ones apply"
+                );
+                continue;
+            };
             let Some(wanted) = self.tls_options(name) else { continue };
             let config = made.entry(name.clone()).or_insert_with(|| built(name, wanted)).clone();
             table.insert(host, name.as_str().into(), config);
