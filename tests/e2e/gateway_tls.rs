@@ -561,3 +561,36 @@ http:
     let (parts, _) = over_h3(&client, &edge.websecure, "b.test", request("b.test", "/own", b"")).await;
     assert_eq!(parts.status, 421);
 }
+
+#[tokio::test]
+async fn http_3_is_spoken_by_a_successor_too() {
+    let (directory, ports) = (Directory::make(), Ports::free());
+    let ours = Authority::make("ours");
+    let pair = certificate(&directory, "a", &ours.issue(&["a.test"]));
+    configure(
+        &directory,
+        &format!(
+            "tls: {{certificates: [{pair}]}}
+http: {{routers: {{r: {{rule: 'Host(`a.test`)', service: noop@internal, tls: {{}}}}}}}}
+"
+        ),
+    );
+    let flags = ["--entrypoints.websecure.http3=true"];
+    let mut old = Edge::start(&directory, &ports, &flags, &[]);
+    old.routers(&["r@file"]).await;
+    let client = Client::trusting(&ours.cert);
+    let request = || {
+        http::Request::get("https://a.test/")
+            .body(Bytes::new())
+            .expect("a request")
+    };
+    let (parts, _) = over_h3(&client, &old.websecure, "a.test", request()).await;
+    assert_eq!(parts.status, 418);
+    let new = Edge::start(&directory, &ports, &flags, &[("PORTICO_TAKE_OVER", "on")]);
+    assert_eq!(new.websecure, old.websecure);
+    assert!(old.process.wait().success());
+    for _ in 0..5 {
+        let (parts, _) = over_h3(&client, &new.websecure, "a.test", request()).await;
+        assert_eq!(parts.status, 418);
+    }
+}

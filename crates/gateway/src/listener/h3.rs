@@ -20,8 +20,14 @@ use std::{
     sync::{Arc, atomic::AtomicU8},
     time::Duration,
 };
-use tokio::sync::{Semaphore, watch};
+use tokio::{
+    sync::{Semaphore, watch},
+    time::{Instant, sleep_until},
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// What a client had sent before it heard that we leave is still answered, if it comes within this.
+const LAST_CALL: Duration = Duration::from_millis(500);
 
 pub struct Quic {
     pub entry: usize,
@@ -130,18 +136,19 @@ async fn attend(shared: Arc<Shared>, entry: usize, incoming: Incoming, stop: Can
         return;
     };
     let requests = TaskTracker::new();
-    let mut stopping = false;
+    let mut last_call: Option<Instant> = None;
     loop {
         let accepted = tokio::select! {
             accepted = connection.accept() => accepted,
-            () = over(&shared, &stop), if !stopping => {
-                stopping = true;
+            () = over(&shared, &stop), if last_call.is_none() => {
+                last_call = Some(Instant::now() + LAST_CALL);
                 // The client hears that it should go elsewhere; what it asked already is answered.
                 if connection.shutdown(0).await.is_err() {
                     break;
                 }
                 continue;
             }
+            () = sleep_until(last_call.unwrap_or_else(Instant::now)), if last_call.is_some() => break,
         };
         match accepted {
             Ok(Some(resolver)) => {
