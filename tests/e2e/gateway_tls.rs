@@ -179,7 +179,7 @@ http: {{routers: {{r: {{rule: 'PathPrefix(`/`)', service: noop@internal, tls: {{
 "
         ),
     );
-    let edge = Edge::start(&directory, &ports, &[], &[]);
+    let edge = Edge::start(&directory, &ports, &["--metrics.prometheus=true"], &[]);
     edge.routers(&["r@file"]).await;
     let client = Client::trusting(&ours.cert);
     for host in ["a.test", "x.w.test"] {
@@ -190,6 +190,18 @@ http: {{routers: {{r: {{rule: 'PathPrefix(`/`)', service: noop@internal, tls: {{
         no_name: true,
         ..Client::default()
     };
+    let metrics = portico_tests::Client::new(&edge.admin)
+        .get("/metrics")
+        .await
+        .expect(200)
+        .text();
+    let line = metrics
+        .lines()
+        .find(|line| line.starts_with("traefik_tls_certs_not_after{"));
+    assert!(
+        line.is_some_and(|line| line.contains("sans=\"*.w.test,a.test\"")),
+        "{metrics}"
+    );
     assert!(Client::default().connect(&edge.websecure, "b.test").await.is_err());
     assert!(Client::default().connect(&edge.websecure, "x.y.w.test").await.is_err());
     assert!(nameless.connect(&edge.websecure, "a.test").await.is_err());

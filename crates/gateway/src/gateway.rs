@@ -287,6 +287,7 @@ impl Control {
                 entries: Vec::new(),
                 checks: Vec::new(),
                 wanted: Vec::new(),
+                certificates: Arc::new(tls::Certificates::only(generated.clone())),
             }),
             state: State::default(),
             meter: Meter::register(&inputs.metrics, &names),
@@ -329,6 +330,7 @@ impl Control {
             internal: &|name, builder| self.internal(name, builder),
         };
         let (snapshot, listing) = build::build(&ground, &configs);
+        self.shared.meter.certificates(snapshot.certificates.facts());
         self.shared.snapshot.store(snapshot.into());
         self.published.publish(listing);
         self.shared.state.sweep();

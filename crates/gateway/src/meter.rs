@@ -1,7 +1,7 @@
 //! What is counted and logged of requests: Traefik's metric names and access-log fields. Handles are made once per router, method
 //! and status, so a request costs a short search and six atomic additions.
 
-use crate::{address::truncated, exchange::Exchange};
+use crate::{address::truncated, exchange::Exchange, listener::tls::certificates::Facts};
 use http::{Method, Version};
 use std::{
     sync::{Arc, PoisonError, RwLock},
@@ -43,11 +43,30 @@ impl EncodeLabelSet for EntryLabel {
     }
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct CertificateLabel(Facts);
+
+impl EncodeLabelSet for CertificateLabel {
+    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let facts = &self.0;
+        let mut names: Vec<&str> = facts.names.iter().map(String::as_str).collect();
+        names.sort_unstable();
+        let names = names.join(",");
+        [
+            ("cn", &*facts.common_name),
+            ("serial", &*facts.serial),
+            ("sans", &*names),
+        ]
+        .encode(encoder)
+    }
+}
+
 pub struct Meter {
     entry: (Totals, Seconds),
     router: (Totals, Seconds),
     service: (Totals, Seconds),
     connections: Vec<Gauge>,
+    expiries: Family<CertificateLabel, Gauge>,
     pub reloads: Counter,
     pub last_reload: Gauge,
 }
@@ -78,12 +97,26 @@ impl Meter {
                 .iter()
                 .map(|name| open.get_or_create_owned(&EntryLabel(name.clone())))
                 .collect(),
+            expiries: metrics.register(
+                "traefik_tls_certs_not_after",
+                "When certificates end (Unix seconds)",
+                Family::default(),
+            ),
             reloads: metrics.register("traefik_config_reloads", "Configurations applied", Counter::default()),
             last_reload: metrics.register(
                 "traefik_config_last_reload_success",
                 "When the last configuration was applied (Unix seconds)",
                 Gauge::default(),
             ),
+        }
+    }
+
+    /// The certificates of the configuration in force, in place of the ones before.
+    pub fn certificates(&self, all: &[Facts]) {
+        self.expiries.clear();
+        for facts in all {
+            let label = CertificateLabel(facts.clone());
+            self.expiries.get_or_create_owned(&label).set(facts.not_after);
         }
     }
 

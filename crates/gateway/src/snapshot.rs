@@ -24,6 +24,7 @@ pub struct Snapshot {
     pub checks: Vec<Checks>,
     /// The certificates routers ask resolvers for.
     pub wanted: Vec<Wanted>,
+    pub certificates: Arc<tls::Certificates>,
 }
 
 pub struct Entry {

@@ -97,6 +97,7 @@ pub fn build(ground: &Ground<'_>, configs: &Configs) -> (Snapshot, Listing) {
         entries,
         checks: std::mem::take(&mut builder.checks),
         wanted: builder.all_wanted(),
+        certificates,
     };
     (snapshot, builder.listing)
 }

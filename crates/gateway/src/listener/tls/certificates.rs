@@ -20,6 +20,7 @@ pub struct Certificates {
     by_name: HashMap<String, (i64, Arc<CertifiedKey>)>,
     /// Names the operator gave certificates for; the others' were issued to us.
     given: HashSet<String>,
+    facts: Vec<Facts>,
     default: Arc<CertifiedKey>,
 }
 
@@ -28,6 +29,7 @@ impl Certificates {
         Self {
             by_name: HashMap::new(),
             given: HashSet::new(),
+            facts: Vec::new(),
             default,
         }
     }
@@ -69,7 +71,13 @@ impl Certificates {
         self.given.contains(name) || wildcard.is_some_and(|wildcard| self.given.contains(&wildcard))
     }
 
+    /// What every certificate that was added says of itself.
+    pub fn facts(&self) -> &[Facts] {
+        &self.facts
+    }
+
     fn insert(&mut self, facts: Facts, key: &Arc<CertifiedKey>) {
+        self.facts.push(facts.clone());
         for name in facts.names {
             let known = self.by_name.get(&name);
             if known.is_none_or(|(until, _)| *until < facts.not_after) {
@@ -115,11 +123,14 @@ impl ResolvesServerCert for Showing {
 }
 
 /// What a certificate says of itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Facts {
     /// DNS names in lower case and addresses; the common name where there are neither.
     pub names: Vec<String>,
-    pub not_before: i64,
+    pub common_name: String,
+    /// In decimal, as Go writes it.
+    pub serial: String,
+    /// Unix seconds.
     pub not_after: i64,
 }
 
@@ -130,13 +141,18 @@ impl Facts {
         let (_, parsed) = X509Certificate::from_der(certificate)
             .map_err(|error| format!("the certificate cannot be read: {error}"))?;
         let mut names = alternative_names(&parsed);
-        if names.is_empty() {
-            let common = parsed.subject().iter_common_name().next();
-            names.extend(common.and_then(|name| name.as_str().ok()).map(str::to_ascii_lowercase));
+        let common = parsed.subject().iter_common_name().next();
+        let common_name = common
+            .and_then(|name| name.as_str().ok())
+            .unwrap_or_default()
+            .to_owned();
+        if names.is_empty() && !common_name.is_empty() {
+            names.push(common_name.to_ascii_lowercase());
         }
         Ok(Self {
             names,
-            not_before: parsed.validity().not_before.timestamp(),
+            common_name,
+            serial: parsed.tbs_certificate.serial.to_string(),
             not_after: parsed.validity().not_after.timestamp(),
         })
     }
