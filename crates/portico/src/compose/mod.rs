@@ -245,14 +245,21 @@ pub struct Logins {
 impl Logins {
     /// Brings the schemas of the planned services up to date.
     async fn make(owner: &DatabaseUrl, settings: &Settings, plan: &Plan) -> Result<Self> {
-        let planned = [store::is_local(settings, plan), plan.core, plan.media, plan.links];
+        let planned = [
+            store::is_local(settings, plan),
+            plan.core,
+            plan.media,
+            plan.links,
+            plan.gateway,
+        ];
         let all = MIGRATIONS.into_iter().zip(planned);
         let wanted: Vec<Migrations> = all
             .filter(|(_, planned)| *planned)
             .map(|(migrations, _)| migrations)
             .collect();
         let mut made = migrate(owner, &wanted).await?.into_iter();
-        let [objects, core, media, links] = planned.map(|planned| if planned { made.next() } else { None });
+        // The gateway asks for its own when it knows that it keeps certificates there.
+        let [objects, core, media, links, _] = planned.map(|planned| if planned { made.next() } else { None });
         Ok(Self {
             objects,
             core,
