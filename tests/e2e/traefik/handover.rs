@@ -139,7 +139,11 @@ async fn http2(address: String, done: Arc<AtomicBool>, answered: Arc<AtomicUsize
                 Ok(response) => return Err(response.status().to_string()),
                 // It was never sent: the client knows that it may ask elsewhere.
                 Err(error) if error.message().is_some() => break,
-                Err(error) => return Err(format!("{:?}", error.into_error())),
+                Err(error) => match format!("{:?}", error.into_error()) {
+                    // The goodbye came while the client was about to send; it was not sent either.
+                    goodbye if goodbye.contains("GoAway") && goodbye.contains("NO_ERROR") => break,
+                    other => return Err(other),
+                },
             }
             tokio::time::sleep(Duration::from_millis(3)).await;
         }
