@@ -174,7 +174,7 @@ def case_exact():
     """How exactly a rate is kept: what of 200 requests a second passes a limit of 50 over a minute, with a reload in its middle."""
     target, _ = upstream()
     routers = "    one: {rule: 'Path(`/one`)', service: app, middlewares: [limit]}\n    two: {rule: 'Path(`/two`)', service: app, middlewares: [limit]}\n"
-    more = "  middlewares:\n    limit: {rateLimit: {average: 50, burst: 1}}\n"
+    more = "  middlewares:\n    limit: {rateLimit: {average: 50, burst: 5}}\n"
     for label, serve in (("portico", portico), ("traefik", traefik)):
         path = dynamic(target, routers, more)
         at, _ = serve(target, (), path)
