@@ -211,3 +211,31 @@ async fn what_is_wrong_with_a_middleware_is_told_by_name() {
         assert!(logs.contains(said), "{middleware}: {logs}");
     }
 }
+
+#[tokio::test]
+async fn a_verdict_is_remembered_and_a_refusal_is_not() {
+    let origin = origin(Arc::default()).await;
+    let judge = portico_tests::Receiver::start().await;
+    let auth = format!(
+        "      forwardAuth: {{address: '{}/judge', cache: {{ttl: 60s}}}}",
+        judge.url
+    );
+    let gateway = Lone::start(&routed(&auth, &origin), &[]);
+    let (ada, bob) = (gateway.client().bearer("ada"), gateway.client().bearer("bob"));
+    for _ in 0..5 {
+        ada.get("/").await.expect(200);
+    }
+    assert_eq!(judge.told().len(), 1, "asked once");
+    ada.get("/other").await.expect(200);
+    bob.get("/").await.expect(200);
+    assert_eq!(
+        judge.told().len(),
+        3,
+        "another target and another caller are other questions"
+    );
+    judge.reply("/judge", 403, "no");
+    for _ in 0..2 {
+        gateway.client().bearer("eve").get("/").await.expect(403);
+    }
+    assert_eq!(judge.told().len(), 5, "a refusal is asked for again");
+}

@@ -1,6 +1,6 @@
 //! forwardAuth: another server decides. 2xx lets the request on, with headers of its answer; anything else is the answer.
 
-use super::{Flow, Note};
+use super::{Flow, Note, verdicts::Verdicts};
 use crate::{
     address::X_FORWARDED_FOR,
     answer,
@@ -14,7 +14,7 @@ use foundation::{Error, Kind};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header};
 use http_body::Body as _;
 use regex::Regex;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 const X_FORWARDED_METHOD: HeaderName = HeaderName::from_static("x-forwarded-method");
 const X_FORWARDED_URI: HeaderName = HeaderName::from_static("x-forwarded-uri");
@@ -36,6 +36,7 @@ pub struct ForwardAuth {
     cookies: Vec<String>,
     keep_location: bool,
     keep_method: bool,
+    verdicts: Option<Verdicts>,
 }
 
 fn names(list: Option<&Vec<String>>) -> Result<Vec<HeaderName>, String> {
@@ -82,6 +83,11 @@ impl ForwardAuth {
             cookies: config.add_auth_cookies_to_response.clone().unwrap_or_default(),
             keep_location: config.preserve_location_header == Some(true),
             keep_method: config.preserve_request_method == Some(true),
+            verdicts: config.cache.as_ref().map(|cache| {
+                let longest = cache.ttl.map_or(Duration::from_secs(30), |ttl| ttl.0);
+                let most = cache.max_entries.and_then(|most| usize::try_from(most).ok());
+                Verdicts::new(longest, most.unwrap_or(10_000))
+            }),
             address,
         })
     }
@@ -92,6 +98,13 @@ impl ForwardAuth {
             && let Err(refused) = self.lend_body(request, &mut question, exchange).await
         {
             return Flow::Answer(*refused);
+        }
+        // With a body lent, the question is more than its head.
+        let verdicts = self.verdicts.as_ref().filter(|_| !self.forwards_body);
+        let key = verdicts.map(|verdicts| (verdicts, Verdicts::key(&question)));
+        if let Some(known) = key.as_ref().and_then(|(verdicts, key)| verdicts.get(key)) {
+            self.copy(request.headers_mut(), &known);
+            return Flow::On;
         }
         let answered = match self.pool.send(question).await {
             Ok(answered) => answered,
@@ -126,6 +139,9 @@ impl ForwardAuth {
                 self.absolute(&mut parts.headers);
             }
             return Flow::Answer(Response::from_parts(parts, Body::from(body)));
+        }
+        if let Some((verdicts, key)) = key {
+            verdicts.put(key, &parts.headers);
         }
         self.copy(request.headers_mut(), &parts.headers);
         let set = parts

@@ -23,6 +23,7 @@ pub mod pass_client_cert;
 pub mod path;
 pub mod redirect;
 pub mod retry;
+pub mod verdicts;
 
 use crate::exchange::{Exchange, Retry};
 use axum::{body::Body, response::Response};

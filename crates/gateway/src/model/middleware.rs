@@ -139,7 +139,10 @@ shape! {
         max_response_body_size: i64,
         preserve_location_header: bool,
         preserve_request_method: bool,
+        /// Beyond Traefik: permissions are remembered for so long.
+        cache: VerdictCache,
     }
+    VerdictCache { ttl: Period, max_entries: u64 }
     InFlightReq { amount: i64, source_criterion: SourceCriterion }
     Buffering {
         max_request_body_bytes: u64,
