@@ -14,12 +14,16 @@ use utoipa_axum::routes;
 
 pub fn router(links: Links, verifier: Arc<Verifier>) -> Result<Router> {
     let (routes, document) = Routes::new(verifier)
-        .add(Access::Public, routes!(redirect::follow))
+        .add(Access::Public, routes!(redirect::follow, redirect::unlock))
         .split("Portico links");
     let documents = docs::router("/v1/links", &document).map_err(|error| Error::internal("writing OpenAPI", error))?;
     let routes = routes
         .route("/v1/links/health", get(health))
-        .route("/{slug}", get(redirect::follow_on_short_domain));
+        .route("/", get(redirect::root))
+        .route(
+            "/{slug}",
+            get(redirect::follow_on_short_domain).post(redirect::unlock_on_short_domain),
+        );
     let graphql = graphql_api::router(links.graphql.clone()).merge(graphql_api::short_path(links.graphql.clone()));
     let routes = routes.with_state(links).merge(documents);
     Ok(routes.nest("/v1/links", graphql))
