@@ -4,6 +4,7 @@ mod analytics;
 mod clicks;
 mod error;
 mod fetch;
+mod manage;
 mod migrations;
 mod redirect;
 mod routes;

@@ -60,7 +60,7 @@ impl Rollup {
         let (clicks, bots): (Vec<i32>, Vec<i32>) = self.links.values().copied().unzip();
         client
             .execute(
-                "update links.links set clicks = clicks + fresh.clicks, bot_clicks = bot_clicks + fresh.bots
+                "update links.links set clicks = links.clicks + fresh.clicks, bot_clicks = links.bot_clicks + fresh.bots
                  from unnest($1::uuid[], $2::int[], $3::int[]) as fresh (id, clicks, bots) where links.id = fresh.id",
                 &[&ids, &clicks, &bots],
             )
