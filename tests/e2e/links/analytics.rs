@@ -126,7 +126,7 @@ async fn answers_shares_and_hooks_tell_of_the_same_clicks() {
 }
 
 /// Every rollup is what a recount of the clicks gives.
-async fn await_rollups(database: &tokio_postgres::Client) {
+pub async fn await_rollups(database: &tokio_postgres::Client) {
     for (name, rollup, recount) in [
         (
             "minutes",

@@ -3,6 +3,7 @@
 mod analytics;
 mod manage;
 mod options;
+mod pipeline;
 
 use portico_tests::{Shape, Stack, database::Database};
 use serde_json::json;
@@ -20,7 +21,7 @@ async fn add(client: &Client, slug: &str, target: &str, active: bool) {
 }
 
 /// (rows, the number on the link)
-async fn clicks(client: &Client, slug: &str) -> (i64, i32) {
+pub async fn clicks(client: &Client, slug: &str) -> (i64, i32) {
     let row = client
         .query_one(
             "select (select count(*) from links.clicks where link_id = links.id), clicks from links.links where slug = $1",

@@ -80,7 +80,7 @@ fn from_row(row: &Row) -> Domain {
 
 fn refused(error: tokio_postgres::Error) -> foundation::Error {
     match constraint(&error) {
-        Some(name) if name == "domains_host_key" => error::invalid("host", "is taken"),
+        Some("domains_host_key") => error::invalid("host", "is taken"),
         Some(name) if name.ends_with("_fkey") => error::invalid("id", "is in use by links; change those first"),
         Some(_) => error::invalid("host", "is no host name in lower case, or its form is wrong"),
         None => translate("writing domain", error),

@@ -224,7 +224,7 @@ pub fn check_utm(utm: &Value) -> Result<Value> {
                 format!("has '{key}'; it may have {}", target::UTM.join(", ")),
             ));
         }
-        if !value.as_str().is_some_and(|text| text.chars().count() <= 200) {
+        if value.as_str().is_none_or(|text| text.chars().count() > 200) {
             return Err(error::invalid(
                 "utm",
                 format!("has in '{key}' no text of up to 200 characters"),

@@ -63,7 +63,7 @@ fn from_row(row: &Row) -> Tag {
 
 fn refused(error: tokio_postgres::Error) -> foundation::Error {
     match constraint(&error) {
-        Some(name) if name == "tags_name_key" => error::invalid("name", "is taken"),
+        Some("tags_name_key") => error::invalid("name", "is taken"),
         Some(name) if name.ends_with("_fkey") => error::invalid("id", "is in use by links; change those first"),
         Some(_) => error::invalid("name", "must have 1 to 100 characters, and a color the form #1a2b3c"),
         None => translate("writing tag", error),

@@ -59,7 +59,6 @@ fn from_row(row: &Row) -> UtmTemplate {
 
 fn refused(error: tokio_postgres::Error) -> foundation::Error {
     match constraint(&error) {
-        Some(name) if name == "" => error::invalid("name", "is taken"),
         Some(name) if name.ends_with("_fkey") => error::invalid("id", "is in use by links; change those first"),
         Some(_) => error::invalid("name", "must have 1 to 200 characters"),
         None => translate("writing UTM template", error),
