@@ -47,3 +47,9 @@ pub fn viewers_only_look() -> Error {
         "Viewers of this organisation may look, not change",
     )
 }
+
+pub fn clicks_elsewhere() -> Error {
+    let message = "This is not in the rollups, and ClickHouse has the clicks here: ask it, or ask for whole hours (whole days in UTC \
+                   by value of a link) without filters";
+    Error::new(Kind::Invalid, "CLICKS_ELSEWHERE", message)
+}

@@ -15,7 +15,7 @@ pub use fetch::Allowed;
 pub use migrations::MIGRATIONS;
 pub use visitor::Keep;
 
-use foundation::Result;
+use foundation::{Result, Secret};
 use futures_util::future::BoxFuture;
 use http_chassis::auth::Verifier;
 use postgres_chassis::{Pool, cluster};
@@ -40,6 +40,8 @@ pub struct Settings {
     pub keep_address: Keep,
     /// A MaxMind database of the operator's.
     pub geoip_database: Option<PathBuf>,
+    /// `http://user:password@host:8123/database`, where ClickHouse keeps the clicks instead of PostgreSQL.
+    pub clickhouse_url: Option<Secret>,
     /// Bytes that clicks may take on this disk while the database is away.
     pub click_disk: u64,
     /// Clicks older than this go, a month at a time; their rollups stay.
@@ -86,6 +88,10 @@ pub async fn open(
     client: Client,
     metrics: &Metrics,
 ) -> Result<Links> {
+    let sink = match &settings.clickhouse_url {
+        Some(url) => clicks::Sink::ClickHouse(Box::new(clicks::ClickHouse::parse(url.expose(), client.clone())?)),
+        None => clicks::Sink::Postgres,
+    };
     let graphql = graphql_api::Settings {
         metadata_pool: pool.clone(),
         metadata_schema: MIGRATIONS.schema,
@@ -108,6 +114,7 @@ pub async fn open(
         clicks: Arc::new(clicks::Clicks::open(
             &settings.click_directory,
             settings.click_disk,
+            sink,
             metrics,
         )?),
         lookup: Arc::new(redirect::Lookup::new(

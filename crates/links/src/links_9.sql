@@ -75,6 +75,10 @@ begin
 end $$;
 revoke execute on function links.make_click_partition(date), links.drop_clicks_before(timestamptz) from public;
 
+-- Where another store keeps the clicks: which of them were counted. Kept as long as a segment may be repeated.
+create table links.click_ids (id uuid primary key, noted_at timestamptz not null default now());
+create index click_ids_noted on links.click_ids using brin (noted_at);
+
 create table links.rollup_owner_minutes (
     owner uuid not null, minute timestamptz not null, clicks int not null, bots int not null,
     primary key (owner, minute));
@@ -113,3 +117,12 @@ create table links.hook_calls (
     attempts int not null default 0,
     due_at timestamptz not null default now());
 create index hook_calls_due on links.hook_calls (due_at);
+
+-- A link's clicks in points of time, for GraphQL; out of hours, so exact where the zone is whole hours from UTC.
+create function links.link_clicks(of_link uuid, unit text default 'day', time_zone text default 'UTC',
+    since timestamptz default now() - interval '30 days', before timestamptz default now())
+    returns setof links.rollup_link_hours language sql stable as $$
+    select h.link_id, date_trunc(unit, h.hour, time_zone), sum(h.clicks)::int, sum(h.bots)::int, ''::bytea
+    from links.rollup_link_hours h where h.link_id = of_link and h.hour >= date_trunc('hour', since) and h.hour < before
+    group by 1, 2
+$$;

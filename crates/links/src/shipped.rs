@@ -3,7 +3,7 @@
 use ::metadata::{Metadata, directory};
 use foundation::{Error, Result};
 
-const FILES: [(&str, &str); 14] = [
+const FILES: [(&str, &str); 16] = [
     ("version.yaml", include_str!("../metadata/version.yaml")),
     (
         "databases/databases.yaml",
@@ -56,6 +56,14 @@ const FILES: [(&str, &str); 14] = [
     (
         "databases/default/tables/links_utm_templates.yaml",
         include_str!("../metadata/databases/default/tables/links_utm_templates.yaml"),
+    ),
+    (
+        "databases/default/functions/functions.yaml",
+        include_str!("../metadata/databases/default/functions/functions.yaml"),
+    ),
+    (
+        "databases/default/functions/links_link_clicks.yaml",
+        include_str!("../metadata/databases/default/functions/links_link_clicks.yaml"),
     ),
 ];
 

@@ -79,6 +79,17 @@ async fn answers_shares_and_hooks_tell_of_the_same_clicks() {
     ada.get("/v1/links/analytics?timezone=Mars/Base")
         .await
         .problem(422, "INVALID_FIELD");
+    let points = "query ($link: uuid!) { links_link_clicks(args: {of_link: $link, unit: \"month\"}) { clicks bots link { slug } } }";
+    let by_graphql = ada.graphql(points, json!({ "link": id })).await;
+    assert_eq!(
+        by_graphql["data"]["links_link_clicks"],
+        json!([{ "clicks": 3, "bots": 1, "link": { "slug": "seen" } }]),
+        "{by_graphql}"
+    );
+    assert_eq!(
+        bob.graphql(points, json!({ "link": id })).await["data"]["links_link_clicks"],
+        json!([])
+    );
     let csv = ada.get("/v1/links/analytics/export?group_by=os").await.expect(200);
     assert!(csv.text().contains("Linux,2,0"), "{}", csv.text());
 

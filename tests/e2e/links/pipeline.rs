@@ -112,7 +112,8 @@ async fn late_and_repeated_clicks_are_counted_once_and_zones_are_kept() {
         let agent = agents[dice.roll(3) as usize];
         let country = ["AT", "DE"][dice.roll(2) as usize];
         let referer = (dice.roll(2) == 0).then_some("https://www.bing.com/");
-        let visitor = dice.roll(500);
+        // As good as a hash.
+        let visitor = (Dice(dice.roll(500) << 20).roll(1 << 31) << 33) as i64;
         let click = json!({
             "id": format!("01900000-0000-7000-8000-{number:012x}"), "link_id": link, "ip": null,
             "user_agent": agent, "referer": referer, "country": country, "at": at, "visitor": visitor,
@@ -273,4 +274,146 @@ async fn tables_of_an_older_deployment_keep_their_rows() {
         .batch_execute("insert into links.links (slug, target_url) values ('old', 'https://b')")
         .await
         .expect_err("a slug twice");
+}
+
+/// What every sink must hold to: each click kept once and counted once, however often its segment comes.
+async fn conform(settings: &[(&str, &str)], kept: impl AsyncFn(&tokio_postgres::Client) -> Vec<String>) {
+    let mut stack = Stack::start_with(Shape::OneProcess, settings).await;
+    let ada = stack.client().bearer(&token(&stack.client(), "ada@example.org").await);
+    make(&ada, json!({ "slug": "sunk", "target_url": "https://example.org" })).await;
+    let visitor = stack.client().with("user-agent", FIREFOX);
+    for _ in 0..40 {
+        visitor.get("/l/sunk").await.expect(302);
+    }
+    // What the writer has not taken yet is copied aside, to come again after it was counted.
+    let directory = stack.data_dir().join("clicks");
+    let mut again = Vec::new();
+    for entry in fs::read_dir(&directory).expect("segments").flatten() {
+        if entry.path().extension().is_some_and(|extension| extension == "clicks") {
+            again.extend(fs::read(entry.path()).unwrap_or_default());
+        }
+    }
+    let link = ada.get("/v1/links/links?search=sunk").await.expect(200).json()["links"][0]["id"].clone();
+    let old = json!({ "id": "01900000-0000-7000-8000-00000000000a", "link_id": link, "ip": null, "user_agent": FIREFOX,
+        "referer": null, "country": "AT", "at": 1_761_264_000_000_000_u64 });
+    again.extend(format!("{old}\n{old}\n").into_bytes());
+    for number in [900_001, 900_002] {
+        stack.take("up").kill();
+        fs::write(directory.join(format!("{number:012}.clicks")), &again).expect("a segment");
+        stack.up();
+        let database = Database::connect(&stack.database_url()).await;
+        for _ in 0..100 {
+            let row = database
+                .query_one("select clicks from links.links where slug = 'sunk'", &[])
+                .await
+                .expect("a row");
+            if row.get::<_, i32>(0) >= 41 && !directory.join(format!("{number:012}.clicks")).exists() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+    let database = Database::connect(&stack.database_url()).await;
+    let row = database
+        .query_one(
+            "select clicks, (select sum(clicks) from links.rollup_link_hours)::bigint, (select sum(clicks) from links.rollup_owner_minutes)::bigint,
+                 (select sum(clicks) from links.rollup_link_days where dimension = 'os')::bigint from links.links where slug = 'sunk'",
+            &[],
+        )
+        .await
+        .expect("a row");
+    assert_eq!(
+        (
+            row.get::<_, i32>(0),
+            row.get::<_, i64>(1),
+            row.get::<_, i64>(2),
+            row.get::<_, i64>(3)
+        ),
+        (41, 41, 41, 41)
+    );
+    let mut ids = kept(&database).await;
+    ids.sort();
+    ids.dedup();
+    assert_eq!(ids.len(), 41);
+}
+
+#[tokio::test]
+async fn postgresql_as_a_sink_conforms() {
+    conform(&[], async |database| {
+        let rows = database
+            .query("select id::text from links.clicks", &[])
+            .await
+            .expect("clicks");
+        let ids: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
+        assert_eq!(ids.len(), 41, "each is there once");
+        ids
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn clickhouse_as_a_sink_conforms() {
+    let receiver = portico_tests::Receiver::start().await;
+    let url = receiver.url.replace("http://", "http://us%40er:pass@") + "/statistics";
+    conform(&[("PORTICO_CLICKHOUSE_URL", &url)], async |database| {
+        let row = database
+            .query_one("select count(*) from links.clicks", &[])
+            .await
+            .expect("a count");
+        assert_eq!(row.get::<_, i64>(0), 0);
+        let told = receiver.told();
+        assert!(
+            told[0].path.starts_with("/?database=statistics&query=create+table"),
+            "{}",
+            told[0].path
+        );
+        assert_eq!(
+            (
+                &*told[0].headers["x-clickhouse-user"],
+                &*told[0].headers["x-clickhouse-key"]
+            ),
+            ("us@er", "pass")
+        );
+        let inserts = told.iter().filter(|told| told.path.contains("query=insert"));
+        let rows: Vec<Value> = inserts
+            .flat_map(|insert| {
+                assert!(insert.path.contains("insert_deduplication_token="), "{}", insert.path);
+                insert
+                    .text
+                    .lines()
+                    .map(|line| serde_json::from_str(line).expect("a row"))
+                    .collect::<Vec<Value>>()
+            })
+            .collect();
+        assert!(
+            rows.iter()
+                .any(|row| row["clicked_at"] == "2025-10-24 00:00:00.000000" && row["browser"] == "Firefox"),
+            "{rows:?}"
+        );
+        rows.iter()
+            .map(|row| row["id"].as_str().expect("an id").to_owned())
+            .collect()
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_was_known_is_known_again_after_a_start() {
+    let mut stack = Stack::start(Shape::OneProcess).await;
+    let ada = stack.client().bearer(&token(&stack.client(), "ada@example.org").await);
+    make(&ada, json!({ "slug": "warm", "target_url": "https://example.org/", "rules": [{ "target_url": "https://example.org/x", "query": { "x": "1" } }] })).await;
+    stack.client().get("/l/warm").await.expect(302);
+    let stopped = stack.take("up").interrupt();
+    assert!(stopped.success(), "{stopped}");
+    let snapshot = stack.data_dir().join("clicks/known-links.snapshot");
+    let text = fs::read_to_string(&snapshot).expect("a snapshot");
+    assert!(
+        text.contains("\"warm\"") && text.contains("https://example.org/x"),
+        "{text}"
+    );
+    // One that is broken is no reason not to start.
+    fs::write(&snapshot, format!("{text}broken")).expect("a file");
+    stack.up();
+    let answer = stack.client().get("/l/warm?x=1").await.expect(302);
+    assert_eq!(answer.header("location"), "https://example.org/x");
 }

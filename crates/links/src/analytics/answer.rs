@@ -5,7 +5,8 @@ use super::{
     question::{Dimension, Metric, Question},
 };
 use crate::{
-    clicks::Sketch,
+    Links,
+    clicks::{Sink, Sketch},
     error,
     manage::access::{SEEN, caller},
 };
@@ -40,9 +41,14 @@ pub struct Answer {
 
 /// # Errors
 /// The time zone is not known.
-pub async fn answer(client: &Client, who: Option<&Principal>, question: &Question) -> Result<Answer> {
-    let (whole_hours, utc) = zone(client, question).await?;
-    answer_from(client, who, question, source(question, whole_hours, utc)).await
+pub async fn answer(links: &Links, who: Option<&Principal>, question: &Question) -> Result<Answer> {
+    let client = links.pool.client().await?;
+    let (whole_hours, utc) = zone(&client, question).await?;
+    let source = source(question, whole_hours, utc);
+    if let (Source::Clicks, Sink::ClickHouse(_)) = (source, &links.clicks.sink) {
+        return Err(error::clicks_elsewhere());
+    }
+    answer_from(&client, who, question, source).await
 }
 
 /// Whether its offsets in the range are whole hours, and whether they are all none.
@@ -77,12 +83,7 @@ async fn zone(client: &Client, question: &Question) -> Result<(bool, bool)> {
 }
 
 /// `who`: `None` for a share, whose link is given.
-pub async fn answer_from(
-    client: &Client,
-    who: Option<&Principal>,
-    question: &Question,
-    source: Source,
-) -> Result<Answer> {
+async fn answer_from(client: &Client, who: Option<&Principal>, question: &Question, source: Source) -> Result<Answer> {
     let statement = statement(question, source);
     let who = who.and_then(caller);
     let values: Vec<&String> = question.filters.iter().map(|(_, value)| value).collect();

@@ -43,7 +43,7 @@ pub async fn ask(
     Query(params): Query<Params>,
 ) -> Result<Json<Answer>, Failure> {
     let question = params.parse()?;
-    Ok(Json(answer(&links.pool.client().await?, Some(&who), &question).await?))
+    Ok(Json(answer(&links, Some(&who), &question).await?))
 }
 
 /// The same as CSV.
@@ -55,7 +55,7 @@ pub async fn export(
     Query(params): Query<Params>,
 ) -> Result<Response, Failure> {
     let question = params.parse()?;
-    let answer = answer(&links.pool.client().await?, Some(&who), &question).await?;
+    let answer = answer(&links, Some(&who), &question).await?;
     let told = |error: csv::Error| Error::internal("writing CSV", error);
     let mut writer = csv::Writer::from_writer(Vec::new());
     writer.write_record(["at", "value", "count", "bots"]).map_err(told)?;

@@ -107,12 +107,13 @@ pub async fn ask(
 ) -> Result<Json<Answer>, Failure> {
     let client = links.pool.client().await?;
     let (link, _) = shared(&client, &token).await?;
+    drop(client);
     let params = Params {
         link_id: Some(link),
         organization_id: None,
         ..params
     };
-    Ok(Json(answer(&client, None, &params.parse()?).await?))
+    Ok(Json(answer(&links, None, &params.parse()?).await?))
 }
 
 /// A page of a shared link's last thirty days, which works without scripts.
@@ -121,6 +122,7 @@ pub async fn ask(
 pub async fn page(State(links): State<Links>, Path(token): Path<String>) -> Result<Response, Failure> {
     let client = links.pool.client().await?;
     let (link, name) = shared(&client, &token).await?;
+    drop(client);
     let mut body = format!("<h1>Clicks of {}</h1>", escape(&name));
     for (title, query) in [
         ("By day", serde_json::json!({ "interval": "day" })),
@@ -135,7 +137,7 @@ pub async fn page(State(links): State<Links>, Path(token): Path<String>) -> Resu
             limit: Some(50),
             ..params
         };
-        let answer = answer(&client, None, &params.parse()?).await?;
+        let answer = answer(&links, None, &params.parse()?).await?;
         let _ = write!(
             body,
             "<h2>{title}</h2><table><tr><th></th><th>Clicks</th><th>of these machines</th></tr>"

@@ -1,6 +1,7 @@
 //! The click pipeline: a line in a local segment file before the visitor is sent on, copied to PostgreSQL in batches.
 
 mod click;
+mod clickhouse;
 mod known;
 mod partitions;
 mod rollup;
@@ -10,10 +11,12 @@ mod store;
 mod writer;
 
 pub use click::Click;
+pub use clickhouse::ClickHouse;
 pub use known::KnownClick;
 pub use partitions::keep_partitions;
 pub use segment::Segments;
 pub use sketch::Sketch;
+pub use store::Sink;
 pub use writer::write_until;
 
 use foundation::{Error, Result};
@@ -34,6 +37,7 @@ pub struct Clicks {
     lost: Counter,
     pub(crate) written: Counter,
     pub(crate) live: broadcast::Sender<Arc<KnownClick>>,
+    pub(crate) sink: Sink,
 }
 
 impl Clicks {
@@ -41,7 +45,7 @@ impl Clicks {
     ///
     /// # Errors
     /// The directory cannot be made or written.
-    pub fn open(directory: &Path, most: u64, metrics: &Metrics) -> Result<Self> {
+    pub fn open(directory: &Path, most: u64, sink: Sink, metrics: &Metrics) -> Result<Self> {
         let segments = Segments::open(directory, most).map_err(|error| {
             let message = format!("The click directory {} cannot be used: {error}", directory.display());
             Error::new(foundation::Kind::Internal, "CLICK_DIRECTORY", message).caused_by(error)
@@ -56,6 +60,7 @@ impl Clicks {
             ),
             written: counter("portico_clicks_written", "Clicks copied to PostgreSQL"),
             live: broadcast::Sender::new(LIVE),
+            sink,
         })
     }
 

@@ -46,6 +46,14 @@ async fn tend(pool: &Pool, days: Option<u32>) -> Result<()> {
     let client = pool.client().await?;
     let next = OffsetDateTime::now_utc() + Duration::from_secs(32 * 86400);
     make(&client, [next].into_iter()).await?;
+    // A segment is repeated within moments of a crash; a month is for disks that come back.
+    client
+        .execute(
+            "delete from links.click_ids where noted_at < now() - interval '31 days'",
+            &[],
+        )
+        .await
+        .map_err(told)?;
     if let Some(days) = days {
         let before = OffsetDateTime::now_utc() - Duration::from_secs(u64::from(days) * 86400);
         let row = client

@@ -1,6 +1,6 @@
 //! A batch of clicks into PostgreSQL, with everything that is counted of them, in one transaction.
 
-use super::{Click, KnownClick, partitions, rollup::Rollup};
+use super::{Click, ClickHouse, KnownClick, partitions, rollup::Rollup};
 use deadpool_postgres::GenericClient;
 use foundation::{Result, Uuid};
 use postgres_chassis::{Pool, translate};
@@ -10,12 +10,20 @@ use std::{
 };
 use time::OffsetDateTime;
 
+/// Where the clicks themselves are kept. The counts are PostgreSQL's in any case, as is knowing which click was counted.
+pub enum Sink {
+    Postgres,
+    ClickHouse(Box<ClickHouse>),
+}
+
 /// Answers those that were new. Clicks on links deleted meanwhile go with them.
-pub async fn insert(pool: &Pool, batch: Vec<KnownClick>) -> Result<Vec<KnownClick>> {
+pub async fn insert(pool: &Pool, sink: &Sink, batch: Vec<KnownClick>) -> Result<Vec<KnownClick>> {
     let told = |error| translate("copying clicks", error);
     let mut client = pool.client().await?;
     let transaction = client.transaction().await.map_err(told)?;
-    partitions::make(&transaction, batch.iter().map(|known| known.click.time())).await?;
+    if let Sink::Postgres = sink {
+        partitions::make(&transaction, batch.iter().map(|known| known.click.time())).await?;
+    }
     let owners = lock_links(&transaction, &batch).await?;
     let mut batch = batch;
     batch.retain_mut(|known| match owners.get(&known.click.link_id) {
@@ -25,8 +33,24 @@ pub async fn insert(pool: &Pool, batch: Vec<KnownClick>) -> Result<Vec<KnownClic
         }
         None => false,
     });
-    let fresh = insert_rows(&transaction, &batch).await?;
-    batch.retain(|known| fresh.contains(&known.click.id));
+    let mut fresh = match sink {
+        Sink::Postgres => insert_rows(&transaction, &batch).await?,
+        Sink::ClickHouse(clickhouse) => {
+            let fresh = note_ids(&transaction, &batch).await?;
+            // Before the commit: what is not there yet is not counted. Whoever dies in between sends it again, and it is there once.
+            let new: Vec<KnownClick> = batch
+                .iter()
+                .filter(|known| fresh.contains(&known.click.id))
+                .cloned()
+                .collect();
+            if !new.is_empty() {
+                clickhouse.insert(&new).await?;
+            }
+            fresh
+        }
+    };
+    // Taken out, so that one that is twice in the batch counts once.
+    batch.retain(|known| fresh.remove(&known.click.id));
     if !batch.is_empty() {
         let mut rollup = Rollup::default();
         batch.iter().for_each(|known| rollup.add(known));
@@ -54,6 +78,19 @@ async fn lock_links(client: &impl GenericClient, batch: &[KnownClick]) -> Result
         .iter()
         .map(|row| (row.get(0), row.get::<_, Option<Uuid>>(1).unwrap_or_default()))
         .collect())
+}
+
+/// Which of them were not counted before.
+async fn note_ids(client: &impl GenericClient, batch: &[KnownClick]) -> Result<HashSet<Uuid>> {
+    let ids: Vec<Uuid> = batch.iter().map(|known| known.click.id).collect();
+    let rows = client
+        .query(
+            "insert into links.click_ids (id) select distinct unnest($1::uuid[]) on conflict (id) do nothing returning id",
+            &[&ids],
+        )
+        .await
+        .map_err(|error| translate("noting clicks", error))?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
 async fn insert_rows(client: &impl GenericClient, batch: &[KnownClick]) -> Result<HashSet<Uuid>> {

@@ -1,7 +1,7 @@
 //! Copies closed segments to PostgreSQL. A segment goes when its last batch is committed; a batch that is repeated after a
 //! crash finds its clicks there already and counts none of them twice.
 
-use super::{Click, Clicks, KnownClick, store};
+use super::{Click, Clicks, KnownClick, Sink, store};
 use foundation::{Error, Result};
 use postgres_chassis::Pool;
 use std::{
@@ -21,7 +21,7 @@ const LAST_CHANCE: Duration = Duration::from_secs(5);
 
 /// Runs until `stop`, then copies what is left.
 pub async fn write_until(clicks: Arc<Clicks>, pool: Pool, stop: CancellationToken) {
-    let mut pause = EVERY;
+    let mut pause = prepare(&clicks, &stop).await;
     while !stop.is_cancelled() {
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
@@ -43,6 +43,20 @@ pub async fn write_until(clicks: Arc<Clicks>, pool: Pool, stop: CancellationToke
         Ok(Err(error)) => tracing::warn!(cause = %error.chain(), "the last clicks stay in their segments"),
         Err(_) => tracing::warn!("the last clicks stay in their segments: the database is slow"),
     }
+}
+
+/// Another store's table, before the first click goes there.
+async fn prepare(clicks: &Clicks, stop: &CancellationToken) -> Duration {
+    if let Sink::ClickHouse(clickhouse) = &clicks.sink {
+        while let Err(error) = clickhouse.prepare().await {
+            tracing::warn!(cause = %error.chain(), "clicks wait: ClickHouse is not ready");
+            tokio::select! {
+                () = tokio::time::sleep(LONGEST_PAUSE) => {}
+                () = stop.cancelled() => break,
+            }
+        }
+    }
+    EVERY
 }
 
 async fn copy_all(clicks: &Clicks, pool: &Pool) -> Result<()> {
@@ -80,7 +94,7 @@ async fn copy(clicks: &Clicks, pool: &Pool, path: &Path) -> Result<()> {
 }
 
 async fn insert(clicks: &Clicks, pool: &Pool, batch: Vec<KnownClick>) -> Result<()> {
-    let fresh = store::insert(pool, batch).await?;
+    let fresh = store::insert(pool, &clicks.sink, batch).await?;
     clicks.written.inc_by(fresh.len() as u64);
     if clicks.live.receiver_count() > 0 {
         for known in fresh {

@@ -68,3 +68,44 @@ pub fn write(path: &Path, lookup: &Lookup) -> io::Result<()> {
     writer.into_inner()?.sync_data()?;
     fs::rename(aside, path)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use foundation::new_id;
+    use http::HeaderValue;
+    use postgres_chassis::{DatabaseUrl, Pool, PoolSize};
+    use std::time::Instant;
+
+    #[tokio::test]
+    async fn what_is_written_is_read_again_and_fast() {
+        let path = std::env::temp_dir().join(format!("snapshot-{}", new_id()));
+        let mut text = Vec::new();
+        let links = 100_000;
+        for number in 0..links {
+            let location = format!("https://example.org/a/path/of/usual/length/{number}?utm_source=x");
+            let link = Link {
+                id: new_id(),
+                location: HeaderValue::from_str(&location).unwrap(),
+                options: None,
+            };
+            let slug = format!("slug{number}");
+            serde_json::to_writer(&mut text, &Line::Link(&slug, &link)).unwrap();
+            text.push(b'\n');
+        }
+        fs::write(&path, text).unwrap();
+        let url = DatabaseUrl::parse("postgres://nobody:x@127.0.0.1:1/none").unwrap();
+        let pool = Pool::open(&url, "test", PoolSize::default()).unwrap();
+        let began = Instant::now();
+        let lookup = Lookup::new(pool, path.clone());
+        // Unoptimised and on a busy machine; a million is promised in a second of a release build.
+        assert!(began.elapsed().as_secs() < 10, "{:?}", began.elapsed());
+        assert_eq!(lookup.known.len(), links);
+        let slug = super::super::Slug::parse("slug99999").unwrap();
+        let found = lookup.find(None, &slug).await.unwrap().unwrap();
+        assert!(found.location.to_str().unwrap().contains("/99999?"));
+        write(&path, &lookup).unwrap();
+        assert_eq!(read(&path, |_| {}).unwrap(), links);
+        fs::remove_file(path).unwrap();
+    }
+}

@@ -79,6 +79,7 @@ impl Services {
                 short_domains: settings.short_domains.clone(),
                 keep_address: settings.clicks.address,
                 geoip_database: settings.clicks.geoip_database.clone(),
+                clickhouse_url: settings.clicks.clickhouse_url.clone(),
                 click_disk: settings.clicks.disk,
                 click_retention_days: settings.clicks.retention_days,
                 fetch_allowed: settings.clicks.fetch_allowed.clone(),

@@ -68,6 +68,7 @@ pub struct Clicks {
     pub disk: u64,
     pub retention_days: Option<u32>,
     pub geoip_database: Option<PathBuf>,
+    pub clickhouse_url: Option<Secret>,
     pub fetch_allowed: links::Allowed,
 }
 

@@ -116,6 +116,7 @@ impl<'a> Reader<'a> {
             disk: disk?,
             retention_days,
             geoip_database: self.text("geoip_database").map(PathBuf::from),
+            clickhouse_url: self.text("clickhouse_url").map(Secret::new),
             fetch_allowed: links::Allowed::new(allowed.unwrap_or_default()),
         })
     }

@@ -120,6 +120,11 @@ pub const SETTINGS: &[Setting] = &[
         Some("truncate"),
         "what is kept of a visitor's address: truncate, hash, none or full",
     ),
+    secret(
+        "clickhouse_url",
+        "PORTICO_CLICKHOUSE_URL",
+        "http://user:password@host:8123/database: ClickHouse keeps the clicks, PostgreSQL their counts",
+    ),
     plain(
         "click_disk",
         "PORTICO_CLICK_DISK",
