@@ -51,7 +51,13 @@ async fn follow(
         .find(domain, &slug)
         .await?
         .ok_or_else(error::link_not_found)?;
-    let visit = Visit::of(&request.method, &request.uri, &request.headers, &request.extensions, &links.geo);
+    let visit = Visit::of(
+        &request.method,
+        &request.uri,
+        &request.headers,
+        &request.extensions,
+        &links.geo,
+    );
     let Some(options) = &link.options else {
         if preview {
             return Ok(pages::preview(None, link.location.to_str().ok()));
