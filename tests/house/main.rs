@@ -7,7 +7,7 @@ use std::{
 };
 
 /// A crate imports lower levels only, never sideways.
-const LEVELS: [(&str, u8); 15] = [
+const LEVELS: [(&str, u8); 16] = [
     ("foundation", 0),
     ("telemetry", 0),
     ("metadata", 0),
@@ -15,6 +15,7 @@ const LEVELS: [(&str, u8); 15] = [
     ("graphql", 1),
     ("http", 1),
     ("postgres", 1),
+    ("passwords", 1),
     ("webhooks", 2),
     ("objects", 2),
     ("graphql-api", 3),
@@ -30,7 +31,7 @@ const FOUNDATION: &str = "foundation";
 
 /// Heavy libraries and who may name them.
 const OWNERS: [(&str, &[&str]); 9] = [
-    ("argon2", &["core"]),
+    ("argon2", &["passwords"]),
     ("lettre", &["core"]),
     ("opentelemetry", &["telemetry"]),
     ("opentelemetry_sdk", &["telemetry"]),

@@ -59,10 +59,6 @@ pub fn set_up_already() -> Error {
     )
 }
 
-pub fn busy() -> Error {
-    Error::unavailable("TOO_BUSY", "Too many logins at once; try again in a moment")
-}
-
 pub fn invalid(field: &str, message: String) -> Error {
     Error::new(Kind::Invalid, "INVALID_FIELD", format!("'{field}' {message}")).detail("field", field)
 }

@@ -9,7 +9,6 @@ mod fields;
 pub mod mail;
 mod migrations;
 pub mod operations;
-mod password;
 mod routes;
 mod secret_token;
 pub mod signer;
@@ -48,7 +47,7 @@ pub struct Inner {
     pool: Pool,
     verifier: Arc<Verifier>,
     signer: signer::Signer,
-    hasher: password::Hasher,
+    hasher: passwords::Hasher,
     clock: Clock,
     public_url: String,
     issuer: String,
@@ -81,7 +80,7 @@ pub async fn open(settings: Settings, pool: Pool, verifier: Arc<Verifier>) -> Re
         pool,
         verifier,
         signer,
-        hasher: password::Hasher::start(settings.hashing_threads)?,
+        hasher: passwords::Hasher::start(settings.hashing_threads)?,
         clock: settings.clock,
         public_url: settings.public_url,
         issuer: settings.issuer,

@@ -3,7 +3,6 @@
 use crate::{
     error,
     fields::{Email, Password},
-    password::Hasher,
     signer::{Signer, Subject},
     users::{
         User,
@@ -11,6 +10,7 @@ use crate::{
     },
 };
 use foundation::{Cursor, PageRequest, Result, Role};
+use passwords::Hasher;
 use postgres_chassis::Pool;
 
 /// Without a password the user sets one by way of `forgot-password`.

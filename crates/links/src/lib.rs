@@ -1,21 +1,30 @@
 //! The service `links`: short links, their redirects and clicks, and the GraphQL door in Hasura's dialect.
 
+mod analytics;
 mod clicks;
 mod error;
+mod fetch;
+mod manage;
 mod migrations;
 mod redirect;
 mod routes;
 mod shipped;
+mod visitor;
 
+pub use fetch::Allowed;
 pub use migrations::MIGRATIONS;
+pub use visitor::Keep;
 
-use foundation::Result;
+use foundation::{Result, Secret};
 use futures_util::future::BoxFuture;
 use http_chassis::auth::Verifier;
 use postgres_chassis::{Pool, cluster};
 use std::{path::PathBuf, sync::Arc, time::Duration};
 use telemetry::{client::Client, metrics::Metrics};
 use tokio_util::sync::CancellationToken;
+
+/// Few links have a password.
+const HASHING_THREADS: usize = 2;
 
 pub struct Settings {
     /// Click segments wait here for the database.
@@ -27,6 +36,20 @@ pub struct Settings {
     pub webhooks: webhooks::Settings,
     /// Where PostgreSQL's programs are looked for.
     pub programs: cluster::Settings,
+    /// What stays of a visitor's address.
+    pub keep_address: Keep,
+    /// A MaxMind database of the operator's.
+    pub geoip_database: Option<PathBuf>,
+    /// `http://user:password@host:8123/database`, where ClickHouse keeps the clicks instead of PostgreSQL.
+    pub clickhouse_url: Option<Secret>,
+    /// Bytes that clicks may take on this disk while the database is away.
+    pub click_disk: u64,
+    /// Clicks older than this go, a month at a time; their rollups stay.
+    pub click_retention_days: Option<u32>,
+    /// Addresses of the house that titles, dead-link checks and click hooks may reach.
+    pub fetch_allowed: Allowed,
+    /// Without a slash at the end.
+    pub public_url: String,
 }
 
 /// The open service; cheap to clone.
@@ -37,6 +60,13 @@ pub struct Inner {
     pool: Pool,
     lookup: Arc<redirect::Lookup>,
     clicks: Arc<clicks::Clicks>,
+    anonymiser: Arc<visitor::Anonymiser>,
+    geo: visitor::Geo,
+    guesses: redirect::Guesses,
+    hasher: passwords::Hasher,
+    fetch: fetch::Fetch,
+    public_url: String,
+    click_retention_days: Option<u32>,
     short_domains: Vec<String>,
     graphql: Arc<graphql_api::Engine>,
 }
@@ -58,6 +88,10 @@ pub async fn open(
     client: Client,
     metrics: &Metrics,
 ) -> Result<Links> {
+    let sink = match &settings.clickhouse_url {
+        Some(url) => clicks::Sink::ClickHouse(Box::new(clicks::ClickHouse::parse(url.expose(), client.clone())?)),
+        None => clicks::Sink::Postgres,
+    };
     let graphql = graphql_api::Settings {
         metadata_pool: pool.clone(),
         metadata_schema: MIGRATIONS.schema,
@@ -77,8 +111,23 @@ pub async fn open(
         actions_interval: Duration::from_secs(1),
     };
     Ok(Links(Arc::new(Inner {
-        lookup: Arc::new(redirect::Lookup::new(pool.clone())),
-        clicks: Arc::new(clicks::Clicks::open(&settings.click_directory, metrics)?),
+        clicks: Arc::new(clicks::Clicks::open(
+            &settings.click_directory,
+            settings.click_disk,
+            sink,
+            metrics,
+        )?),
+        lookup: Arc::new(redirect::Lookup::new(
+            pool.clone(),
+            settings.click_directory.join("known-links.snapshot"),
+        )),
+        anonymiser: Arc::new(visitor::Anonymiser::new(settings.keep_address)),
+        geo: visitor::Geo::open(settings.geoip_database.as_deref())?,
+        guesses: redirect::Guesses::default(),
+        hasher: passwords::Hasher::start(HASHING_THREADS)?,
+        fetch: fetch::Fetch::new(settings.fetch_allowed),
+        public_url: settings.public_url,
+        click_retention_days: settings.click_retention_days,
         short_domains: settings.short_domains,
         graphql: graphql_api::open(graphql, client, metrics).await?,
         pool,
@@ -102,6 +151,26 @@ impl Links {
         let mut tasks: Vec<(&'static str, BoxFuture<'static, ()>)> = vec![
             ("links notifications", Box::pin(fresh)),
             ("links clicks", Box::pin(write)),
+            (
+                "links click sync",
+                Box::pin(self.clicks.clone().sync_until(stop.clone())),
+            ),
+            (
+                "links visitor salts",
+                Box::pin(self.anonymiser.clone().keep_salted(self.pool.clone(), stop.clone())),
+            ),
+            (
+                "links months",
+                Box::pin(clicks::keep_partitions(
+                    self.pool.clone(),
+                    self.click_retention_days,
+                    stop.clone(),
+                )),
+            ),
+            (
+                "links hooks",
+                Box::pin(analytics::hooks::call_until(self.clone(), stop.clone())),
+            ),
         ];
         tasks.extend(graphql_api::tasks(&self.graphql, stop));
         tasks

@@ -131,5 +131,13 @@ pub const MIGRATIONS: Migrations = Migrations {
             name: "0007_actions",
             sql: graphql_api::ACTION_TABLES,
         },
+        Migration {
+            name: "0008_link_options",
+            sql: include_str!("links_8.sql"),
+        },
+        Migration {
+            name: "0009_click_knowledge",
+            sql: include_str!("links_9.sql"),
+        },
     ],
 };

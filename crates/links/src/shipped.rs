@@ -3,7 +3,7 @@
 use ::metadata::{Metadata, directory};
 use foundation::{Error, Result};
 
-const FILES: [(&str, &str); 5] = [
+const FILES: [(&str, &str); 16] = [
     ("version.yaml", include_str!("../metadata/version.yaml")),
     (
         "databases/databases.yaml",
@@ -21,6 +21,50 @@ const FILES: [(&str, &str); 5] = [
         "databases/default/tables/links_clicks.yaml",
         include_str!("../metadata/databases/default/tables/links_clicks.yaml"),
     ),
+    (
+        "databases/default/tables/links_domains.yaml",
+        include_str!("../metadata/databases/default/tables/links_domains.yaml"),
+    ),
+    (
+        "databases/default/tables/links_folders.yaml",
+        include_str!("../metadata/databases/default/tables/links_folders.yaml"),
+    ),
+    (
+        "databases/default/tables/links_link_tags.yaml",
+        include_str!("../metadata/databases/default/tables/links_link_tags.yaml"),
+    ),
+    (
+        "databases/default/tables/links_members.yaml",
+        include_str!("../metadata/databases/default/tables/links_members.yaml"),
+    ),
+    (
+        "databases/default/tables/links_organizations.yaml",
+        include_str!("../metadata/databases/default/tables/links_organizations.yaml"),
+    ),
+    (
+        "databases/default/tables/links_rollup_link_days.yaml",
+        include_str!("../metadata/databases/default/tables/links_rollup_link_days.yaml"),
+    ),
+    (
+        "databases/default/tables/links_rollup_link_hours.yaml",
+        include_str!("../metadata/databases/default/tables/links_rollup_link_hours.yaml"),
+    ),
+    (
+        "databases/default/tables/links_tags.yaml",
+        include_str!("../metadata/databases/default/tables/links_tags.yaml"),
+    ),
+    (
+        "databases/default/tables/links_utm_templates.yaml",
+        include_str!("../metadata/databases/default/tables/links_utm_templates.yaml"),
+    ),
+    (
+        "databases/default/functions/functions.yaml",
+        include_str!("../metadata/databases/default/functions/functions.yaml"),
+    ),
+    (
+        "databases/default/functions/links_link_clicks.yaml",
+        include_str!("../metadata/databases/default/functions/links_link_clicks.yaml"),
+    ),
 ];
 
 /// # Errors
@@ -36,14 +80,15 @@ pub fn metadata() -> Result<Metadata> {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn the_shipped_metadata_tracks_both_tables() {
+    fn the_shipped_metadata_tracks_the_tables() {
         let metadata = super::metadata().expect("metadata");
         let names: Vec<&str> = metadata.sources[0]
             .tables
             .iter()
             .map(|entry| entry.table.name.as_str())
             .collect();
-        assert_eq!(names, ["links", "clicks"]);
+        assert_eq!(names[..2], ["links", "clicks"]);
+        assert_eq!(names.len(), 11);
         assert_eq!(metadata.sources[0].tables[0].select_permissions.len(), 2);
     }
 }

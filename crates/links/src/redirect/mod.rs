@@ -1,31 +1,51 @@
 //! `GET /l/{slug}`: look the slug up in memory, write the click down, send the visitor on.
 
+mod answer;
 mod at_once;
+mod decide;
+mod guesses;
+pub mod link;
 mod lookup;
+pub mod pages;
+pub mod rule;
 mod slug;
+mod snapshot;
+pub mod target;
+mod visit;
 
 pub use at_once::at_once;
-pub use lookup::{Link, Lookup};
+pub use guesses::Guesses;
+pub use lookup::{Domain, Lookup};
 pub use slug::Slug;
+pub use visit::Visit;
 
-use crate::{
-    Links,
-    clicks::{Click, Visitor},
-    error,
-};
+use crate::{Links, error};
 use axum::{
-    extract::{ConnectInfo, Path, Request, State},
+    extract::{Path, Request, State},
     response::{IntoResponse, Response},
 };
-use http::{Extensions, HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts};
-use http_chassis::problem::Failure;
-use std::net::{IpAddr, SocketAddr};
+use foundation::{Error, Kind};
+use http::{StatusCode, header, request::Parts};
+use http_chassis::{extract, problem::Failure};
+use std::sync::Arc;
 
-/// Follows a short link. A `HEAD` is a look, not a click.
+/// Longer than any password that argon2 should be bothered with.
+const FORM_LIMIT: usize = 4 * 1024;
+
+/// Follows a short link. A `HEAD` is a look, not a click; `+` after the slug shows where it leads.
 #[utoipa::path(get, path = "/l/{slug}", tag = "redirect", params(("slug" = String, Path)),
-    responses((status = 302, description = "Location is the link's target"), (status = 404), (status = 503)))]
+    responses((status = 302, description = "Location is the link's target"), (status = 200, description = "A page: the preview, or the form of a password"),
+              (status = 404), (status = 410, description = "The link has expired"), (status = 503)))]
 pub async fn follow(State(links): State<Links>, Path(slug): Path<String>, request: Request) -> Response {
-    go(&links, &slug, &request.into_parts().0).await
+    answer::answer(&links, None, &slug, &request.into_parts().0, None).await
+}
+
+/// The answer of a password's form.
+#[utoipa::path(post, path = "/l/{slug}", tag = "redirect", params(("slug" = String, Path)),
+    responses((status = 303, description = "Location is the link's target"), (status = 403, description = "The form again"),
+              (status = 404), (status = 410), (status = 429, description = "Too many wrong passwords"), (status = 503)))]
+pub async fn unlock(State(links): State<Links>, Path(slug): Path<String>, request: Request) -> Response {
+    post(&links, None, &slug, request).await
 }
 
 /// `GET /{slug}` on a short domain.
@@ -35,68 +55,67 @@ pub async fn follow_on_short_domain(
     request: Request,
 ) -> Response {
     let request = request.into_parts().0;
+    match short_domain(&links, &request) {
+        Some(domain) => answer::answer(&links, domain.as_deref(), &slug, &request, None).await,
+        None => Failure(error::nothing_here()).into_response(),
+    }
+}
+
+pub async fn unlock_on_short_domain(
+    State(links): State<Links>,
+    Path(slug): Path<String>,
+    request: Request,
+) -> Response {
+    let (parts, body) = request.into_parts();
+    let request = Request::from_parts(parts.clone(), body);
+    match short_domain(&links, &parts) {
+        Some(domain) => post(&links, domain.as_deref(), &slug, request).await,
+        None => Failure(error::nothing_here()).into_response(),
+    }
+}
+
+/// `GET /` on a short domain.
+pub async fn root(State(links): State<Links>, request: Request) -> Response {
+    let request = request.into_parts().0;
+    let domain = short_domain(&links, &request).flatten();
+    match domain.and_then(|domain| target::location(domain.root_url.as_deref()?)) {
+        Some(location) => answer::redirect(StatusCode::FOUND, Some(location), None),
+        None => Failure(error::nothing_here()).into_response(),
+    }
+}
+
+/// `Some(None)` for a host of the settings that has no row.
+fn short_domain(links: &Links, request: &Parts) -> Option<Option<Arc<Domain>>> {
     let host = request.headers.get(header::HOST).and_then(|host| host.to_str().ok());
     let host = request.uri.host().or(host).unwrap_or_default();
-    if !is_short_domain(&links, host) {
-        return Failure(error::nothing_here()).into_response();
-    }
-    go(&links, &slug, &request).await
+    let domain = links.lookup.domain(name(host));
+    (configured(links, host) || domain.is_some()).then_some(domain)
 }
 
-async fn go(links: &Links, slug: &str, request: &Parts) -> Response {
-    let Some(slug) = Slug::parse(slug) else {
-        return Failure(error::link_not_found()).into_response();
-    };
-    let link = match links.lookup.find(&slug).await {
-        Ok(Some(link)) => link,
-        Ok(None) => return Failure(error::link_not_found()).into_response(),
-        Err(error) => return Failure(error).into_response(),
-    };
-    if request.method == Method::GET {
-        record(links, &link, &request.headers, &request.extensions);
-    }
-    go_to(&link)
+/// Without the port.
+fn name(host: &str) -> &str {
+    host.rsplit_once(':').map_or(host, |(name, _)| name)
 }
 
-/// `host` may have a port.
-fn is_short_domain(links: &Links, host: &str) -> bool {
-    let host = host.rsplit_once(':').map_or(host, |(name, _)| name);
+/// Whether it is a short domain by the settings.
+fn configured(links: &Links, host: &str) -> bool {
+    let host = name(host);
     let mut domains = links.short_domains.iter();
     domains.any(|domain| domain.eq_ignore_ascii_case(host))
 }
 
-fn record(links: &Links, link: &Link, headers: &HeaderMap, extensions: &Extensions) {
-    links.clicks.record(&Click::now(link.id, visitor(headers, extensions)));
-}
-
-fn go_to(link: &Link) -> Response {
-    let mut response = StatusCode::FOUND.into_response();
-    let headers = response.headers_mut();
-    headers.insert(header::LOCATION, link.location.clone());
-    // Every visit must come by here to be counted.
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
-}
-
-/// The gateway in front has replaced what the outside said with what it knows.
-fn visitor<'a>(headers: &'a HeaderMap, extensions: &Extensions) -> Visitor<'a> {
-    let told = text(headers, "x-real-ip").and_then(|ip| ip.parse().ok());
-    let peer = || extensions.get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip());
-    let ip: Option<IpAddr> = told.or_else(peer);
-    let country = text(headers, "cf-ipcountry").filter(|code| is_country(code));
-    Visitor {
-        ip: ip.map(|ip| ip.to_canonical()),
-        user_agent: text(headers, "user-agent"),
-        referer: text(headers, "referer"),
-        country,
+async fn post(links: &Links, domain: Option<&Domain>, slug: &str, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let form = match extract::read(body, FORM_LIMIT).await {
+        Ok(form) => form,
+        Err(error) => return Failure(error).into_response(),
+    };
+    let password = url::form_urlencoded::parse(&form).find(|(name, _)| name == "password");
+    match password {
+        Some((_, password)) => answer::answer(links, domain, slug, &parts, Some(password.into_owned())).await,
+        None => {
+            let message = "The form has no field 'password'";
+            Failure(Error::new(Kind::Malformed, "PASSWORD_MISSING", message)).into_response()
+        }
     }
-}
-
-/// ISO 3166-1 alpha-2; Cloudflare says XX for unknown and T1 for Tor.
-fn is_country(code: &str) -> bool {
-    code.len() == 2 && code.bytes().all(|byte| byte.is_ascii_uppercase()) && code != "XX"
-}
-
-fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    headers.get(name).and_then(|value| value.to_str().ok())
 }

@@ -77,6 +77,13 @@ impl Services {
             let own = links::Settings {
                 click_directory: settings.data_dir.join("clicks"),
                 short_domains: settings.short_domains.clone(),
+                keep_address: settings.clicks.address,
+                geoip_database: settings.clicks.geoip_database.clone(),
+                clickhouse_url: settings.clicks.clickhouse_url.clone(),
+                click_disk: settings.clicks.disk,
+                click_retention_days: settings.clicks.retention_days,
+                fetch_allowed: settings.clicks.fetch_allowed.clone(),
+                public_url: super::gateway::public_url(settings),
                 graphql: graphql(settings, plan)?,
                 options: graphql_api::Options::default(),
                 programs: super::cluster_settings(settings),

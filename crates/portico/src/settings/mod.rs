@@ -21,6 +21,7 @@ pub struct Settings {
     pub public_url: Option<String>,
     pub s3_public_url: Option<String>,
     pub short_domains: Vec<String>,
+    pub clicks: Clicks,
     pub cdn_domain: Option<String>,
     pub limits: Limits,
     pub trusted_proxies: Vec<String>,
@@ -62,6 +63,16 @@ pub struct ServiceUrls {
 }
 
 #[derive(Debug)]
+pub struct Clicks {
+    pub address: links::Keep,
+    pub disk: u64,
+    pub retention_days: Option<u32>,
+    pub geoip_database: Option<PathBuf>,
+    pub clickhouse_url: Option<Secret>,
+    pub fetch_allowed: links::Allowed,
+}
+
+#[derive(Clone, Debug)]
 pub struct Limits {
     pub core: Option<Rate>,
     pub media: Option<Rate>,

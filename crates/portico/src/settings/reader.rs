@@ -1,7 +1,7 @@
 //! From texts to settings: each value parsed by its own rule, mistakes noted with their place, none hiding another.
 
 use super::{
-    Addresses, Database, Hasura, Limits, ObjectStore, ServiceUrls, Settings, Telemetry, Tokens, parse,
+    Addresses, Clicks, Database, Hasura, Limits, ObjectStore, ServiceUrls, Settings, Telemetry, Tokens, parse,
     sources::{Mistake, Source, Values},
     table,
 };
@@ -37,6 +37,7 @@ impl<'a> Reader<'a> {
         let media_max_upload = self.required("media_max_upload", parse::bytes);
         let shutdown_deadline = self.required("shutdown_deadline", parse::duration);
         let take_over = self.required("take_over", parse::switch);
+        let clicks = self.clicks();
         let admin = self.admin();
         let smtp = self.smtp();
         Some(Settings {
@@ -46,6 +47,7 @@ impl<'a> Reader<'a> {
             public_url,
             s3_public_url,
             short_domains: self.list("short_domains"),
+            clicks: clicks?,
             cdn_domain: self.text("cdn_domain"),
             limits: limits?,
             trusted_proxies: self.list("trusted_proxies"),
@@ -91,6 +93,32 @@ impl<'a> Reader<'a> {
             media: self.optional("media_url", urls),
             links: self.optional("links_url", urls),
         }
+    }
+
+    fn clicks(&mut self) -> Option<Clicks> {
+        let address = self.required("click_address", links::Keep::parse);
+        let disk = self.required("click_disk", parse::bytes);
+        let days = |text: &str| match text.parse() {
+            Ok(days) if days > 0 => Ok(days),
+            _ => Err(format!("'{text}' is no number of days")),
+        };
+        let retention_days = self.optional("click_retention_days", days);
+        let addresses = |text: &str| {
+            let parsed = parse::list(text).into_iter().map(|address| {
+                let no = |_| format!("'{address}' is no IP address");
+                address.parse().map_err(no)
+            });
+            parsed.collect::<Result<Vec<std::net::IpAddr>, String>>()
+        };
+        let allowed = self.optional("fetch_allow", addresses);
+        Some(Clicks {
+            address: address?,
+            disk: disk?,
+            retention_days,
+            geoip_database: self.text("geoip_database").map(PathBuf::from),
+            clickhouse_url: self.text("clickhouse_url").map(Secret::new),
+            fetch_allowed: links::Allowed::new(allowed.unwrap_or_default()),
+        })
     }
 
     fn limits(&mut self) -> Option<Limits> {

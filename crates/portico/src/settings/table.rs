@@ -115,6 +115,41 @@ pub const SETTINGS: &[Setting] = &[
         "hosts on which /{slug} redirects, separated by commas",
     ),
     plain(
+        "click_address",
+        "PORTICO_CLICK_ADDRESS",
+        Some("truncate"),
+        "what is kept of a visitor's address: truncate, hash, none or full",
+    ),
+    secret(
+        "clickhouse_url",
+        "PORTICO_CLICKHOUSE_URL",
+        "http://user:password@host:8123/database: ClickHouse keeps the clicks, PostgreSQL their counts",
+    ),
+    plain(
+        "click_disk",
+        "PORTICO_CLICK_DISK",
+        Some("1GB"),
+        "how much disk clicks may take while the database is away (bytes, or 1GB)",
+    ),
+    plain(
+        "click_retention_days",
+        "PORTICO_CLICK_RETENTION_DAYS",
+        None,
+        "clicks older than this go, a month at a time; what was counted of them stays",
+    ),
+    plain(
+        "geoip_database",
+        "PORTICO_GEOIP_DATABASE",
+        None,
+        "a MaxMind database (.mmdb) for the country and city of visitors that Cloudflare has not named",
+    ),
+    plain(
+        "fetch_allow",
+        "PORTICO_FETCH_ALLOW",
+        None,
+        "addresses that are not public and yet may be fetched for links (titles, checks, click hooks), separated by commas",
+    ),
+    plain(
         "cdn_domain",
         "PORTICO_CDN_DOMAIN",
         None,

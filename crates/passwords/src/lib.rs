@@ -1,7 +1,6 @@
 //! argon2id on threads of its own. One hash takes 19 MiB and tens of milliseconds, so their number at a time is bounded,
 //! and a full queue says so instead of letting every login slow down.
 
-use crate::error;
 use argon2::{
     Argon2,
     password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash},
@@ -15,6 +14,10 @@ const QUEUE_PER_THREAD: usize = 32;
 /// Compared against when the account does not exist, so that the answer takes as long as for one that does.
 const NOBODYS_HASH: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHQtYnl0ZXM$5XRsNvhgRmZTUD5x7fSNaaDxzWUvRV8mWOJWPjbAQ8I";
+
+fn busy() -> Error {
+    Error::unavailable("TOO_BUSY", "Too many passwords at once; try again in a moment")
+}
 
 enum Job {
     Hash(String, oneshot::Sender<Result<String>>),
@@ -42,10 +45,8 @@ impl Hasher {
     /// A PHC string with a fresh salt.
     pub async fn hash(&self, password: String) -> Result<String> {
         let (answer, hashed) = oneshot::channel();
-        self.0
-            .try_send(Job::Hash(password, answer))
-            .map_err(|_| error::busy())?;
-        hashed.await.map_err(|_| error::busy())?
+        self.0.try_send(Job::Hash(password, answer)).map_err(|_| busy())?;
+        hashed.await.map_err(|_| busy())?
     }
 
     /// Whether it is the password of `stored`; without a stored hash never, after the same time.
@@ -53,8 +54,8 @@ impl Hasher {
         let (answer, verified) = oneshot::channel();
         self.0
             .try_send(Job::Verify(password, stored, answer))
-            .map_err(|_| error::busy())?;
-        verified.await.map_err(|_| error::busy())
+            .map_err(|_| busy())?;
+        verified.await.map_err(|_| busy())
     }
 }
 

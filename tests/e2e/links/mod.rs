@@ -1,5 +1,10 @@
 //! `/l/{slug}`: redirects and clicks.
 
+mod analytics;
+mod manage;
+mod options;
+mod pipeline;
+
 use portico_tests::{Shape, Stack, database::Database};
 use serde_json::json;
 use std::time::Duration;
@@ -16,7 +21,7 @@ async fn add(client: &Client, slug: &str, target: &str, active: bool) {
 }
 
 /// (rows, the number on the link)
-async fn clicks(client: &Client, slug: &str) -> (i64, i32) {
+pub async fn clicks(client: &Client, slug: &str) -> (i64, i32) {
     let row = client
         .query_one(
             "select (select count(*) from links.clicks where link_id = links.id), clicks from links.links where slug = $1",
@@ -27,7 +32,7 @@ async fn clicks(client: &Client, slug: &str) -> (i64, i32) {
     (row.get(0), row.get(1))
 }
 
-async fn await_clicks(client: &Client, slug: &str, expected: i64) {
+pub async fn await_clicks(client: &Client, slug: &str, expected: i64) {
     for _ in 0..100 {
         if clicks(client, slug).await.0 >= expected {
             break;
@@ -99,7 +104,7 @@ async fn changed_links_take_effect_without_waiting() {
     await_true(async || client.get("/l/moving").await.status == 404).await;
 }
 
-async fn await_true(check: impl AsyncFn() -> bool) {
+pub async fn await_true(check: impl AsyncFn() -> bool) {
     for _ in 0..100 {
         if check().await {
             return;
