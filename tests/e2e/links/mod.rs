@@ -1,6 +1,7 @@
 //! `/l/{slug}`: redirects and clicks.
 
 mod analytics;
+mod belongings;
 mod manage;
 mod options;
 mod pipeline;

@@ -53,22 +53,6 @@ impl<'a> Visit<'a> {
     pub fn agent(&self) -> Agent {
         read_agent(self.user_agent.unwrap_or_default())
     }
-
-    #[cfg(test)]
-    pub fn nobody() -> Self {
-        Self {
-            ip: None,
-            country: None,
-            city: None,
-            user_agent: None,
-            referer: None,
-            language: None,
-            query: "",
-            private: false,
-            counts: true,
-            now: OffsetDateTime::UNIX_EPOCH,
-        }
-    }
 }
 
 /// Chrome and Safari say `Sec-Purpose`, older ones `Purpose`, `X-Purpose` or `X-Moz`.
@@ -95,6 +79,24 @@ fn language(header: &str) -> Option<String> {
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+#[cfg(test)]
+impl Visit<'_> {
+    pub fn nobody() -> Self {
+        Self {
+            ip: None,
+            country: None,
+            city: None,
+            user_agent: None,
+            referer: None,
+            language: None,
+            query: "",
+            private: false,
+            counts: true,
+            now: OffsetDateTime::UNIX_EPOCH,
+        }
+    }
 }
 
 #[cfg(test)]
