@@ -141,7 +141,7 @@ fn merge(rows: impl Iterator<Item = (Option<OffsetDateTime>, Sketch)>) -> Vec<Po
 /// The only texts in it are ours: columns by their enum, values as parameters.
 fn statement(question: &Question, source: Source) -> String {
     let links = format!(
-        "select t.id from links.links t where {SEEN} and ($6::uuid is null or t.id = $6) and ($7::uuid is null or t.organization_id = $7)"
+        "t.link_id in (select t.id from links.links t where {SEEN} and ($6::uuid is null or t.id = $6) and ($7::uuid is null or t.organization_id = $7))"
     );
     // An owner is an organisation, or the caller with what is nobody else's. Administrators who name none see all.
     let owned = "($9::uuid is null or t.owner = $9) and ($7::uuid is null or $1::uuid is null
@@ -149,13 +149,9 @@ fn statement(question: &Question, source: Source) -> String {
     let (table, time, narrowed) = match source {
         Source::OwnerMinutes => ("links.rollup_owner_minutes", "t.minute", owned.to_owned()),
         Source::OwnerHours => ("links.rollup_owner_hours", "t.hour", owned.to_owned()),
-        Source::LinkHours => ("links.rollup_link_hours", "t.hour", format!("t.link_id in ({links})")),
-        Source::LinkDays => (
-            "links.rollup_link_days",
-            "(t.day::timestamp at time zone 'UTC')",
-            format!("t.link_id in ({links})"),
-        ),
-        Source::Clicks => ("links.clicks", "t.clicked_at", format!("t.link_id in ({links})")),
+        Source::LinkHours => ("links.rollup_link_hours", "t.hour", links),
+        Source::LinkDays => ("links.rollup_link_days", "(t.day::timestamp at time zone 'UTC')", links),
+        Source::Clicks => ("links.clicks", "t.clicked_at", links),
     };
     let point = match question.interval {
         Some(_) => format!("date_trunc($5, {time}, $4)"),

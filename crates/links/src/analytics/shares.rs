@@ -4,7 +4,13 @@ use super::{
     answer::{Answer, answer, shared},
     question::Params,
 };
-use crate::{Links, error, manage::draft::address, manage::store, redirect::pages::escape};
+use crate::{
+    Links, error,
+    manage::access::{EDITED, caller},
+    manage::draft::address,
+    manage::store,
+    redirect::pages::escape,
+};
 use axum::{
     extract::State,
     response::{IntoResponse, Response},
@@ -77,21 +83,15 @@ pub async fn create(
 #[utoipa::path(delete, path = "/v1/links/shares/{id}", tag = "analytics", params(("id" = Uuid, Path)),
     responses((status = 204), (status = 401), (status = 404)))]
 pub async fn end(State(links): State<Links>, who: Caller, Path(id): Path<Uuid>) -> Result<StatusCode, Failure> {
-    remove(&links, &who, "shares", id).await
+    let statement =
+        format!("delete from links.shares s using links.links t where s.id = $2 and t.id = s.link_id and {EDITED}");
+    remove(&links, &who, &statement, id).await
 }
 
-async fn remove(links: &Links, who: &Caller, table: &'static str, id: Uuid) -> Result<StatusCode, Failure> {
+async fn remove(links: &Links, who: &Caller, statement: &str, id: Uuid) -> Result<StatusCode, Failure> {
     let told = |error| translate("removing a share or hook", error);
-    let statement = format!(
-        "delete from links.{table} s using links.links t where s.id = $2 and t.id = s.link_id and {}",
-        crate::manage::access::EDITED
-    );
     let client = links.pool.client().await?;
-    match client
-        .execute(&statement, &[&crate::manage::access::caller(who), &id])
-        .await
-        .map_err(told)?
-    {
+    match client.execute(statement, &[&caller(who), &id]).await.map_err(told)? {
         0 => Err(error::not_found("share or hook").into()),
         _ => Ok(StatusCode::NO_CONTENT),
     }
@@ -221,5 +221,8 @@ pub async fn hook(
 #[utoipa::path(delete, path = "/v1/links/hooks/{id}", tag = "analytics", params(("id" = Uuid, Path)),
     responses((status = 204), (status = 401), (status = 404)))]
 pub async fn unhook(State(links): State<Links>, who: Caller, Path(id): Path<Uuid>) -> Result<StatusCode, Failure> {
-    remove(&links, &who, "click_hooks", id).await
+    let statement = format!(
+        "delete from links.click_hooks s using links.links t where s.id = $2 and t.id = s.link_id and {EDITED}"
+    );
+    remove(&links, &who, &statement, id).await
 }

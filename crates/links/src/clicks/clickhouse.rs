@@ -89,7 +89,7 @@ impl ClickHouse {
         }
         let token = hasher.finalize().to_hex();
         let settings = [
-            ("query", "insert into clicks format JSONEachRow"),
+            ("query", "INSERT INTO clicks FORMAT JSONEachRow"),
             ("insert_deduplication_token", token.as_str()),
             ("date_time_input_format", "best_effort"),
         ];

@@ -62,7 +62,7 @@ pub struct DomainChanges {
     case_sensitive: Option<bool>,
 }
 
-const COLUMNS: &str =
+const DOMAIN_COLUMNS: &str =
     "t.id, t.user_id, t.organization_id, t.host, t.root_url, t.not_found_url, t.expired_url, t.case_sensitive";
 
 fn from_row(row: &Row) -> Domain {
@@ -90,7 +90,7 @@ fn refused(error: tokio_postgres::Error) -> foundation::Error {
 /// Lists yours and those of your organisations.
 #[utoipa::path(get, path = "/v1/links/domains", tag = "domains", responses((status = 200, body = Domains), (status = 401)))]
 pub async fn list(State(links): State<Links>, who: Caller) -> Result<Json<Domains>, Failure> {
-    let statement = format!("select {COLUMNS} from links.domains t where {SEEN} order by t.host");
+    let statement = format!("select {DOMAIN_COLUMNS} from links.domains t where {SEEN} order by t.host");
     let rows = links.pool.client().await?.query(&statement, &[&caller(&who)]).await;
     let rows = rows.map_err(|error| translate("listing domains", error))?;
     Ok(Json(Domains {
@@ -118,7 +118,7 @@ pub async fn create(
     let client = links.pool.client().await?;
     may_give_to(&client, &who, new.organization_id).await?;
     let statement = format!(
-        "insert into links.domains as t (id, user_id, organization_id, host, root_url, not_found_url, expired_url, case_sensitive) values ($1, $2, $3, $4, $5, $6, $7, coalesce($8, true)) returning {COLUMNS}"
+        "insert into links.domains as t (id, user_id, organization_id, host, root_url, not_found_url, expired_url, case_sensitive) values ($1, $2, $3, $4, $5, $6, $7, coalesce($8, true)) returning {DOMAIN_COLUMNS}"
     );
     let row = client
         .query_one(
@@ -159,7 +159,7 @@ pub async fn update(
     }
     let statement = format!(
         "update links.domains t set host = coalesce($3, t.host), root_url = case when $4 then $5 else t.root_url end, not_found_url = case when $6 then $7 else t.not_found_url end, expired_url = case when $8 then $9 else t.expired_url end, case_sensitive = coalesce($10, t.case_sensitive)
-         where {EDITED} and t.id = $2 returning {COLUMNS}"
+         where {EDITED} and t.id = $2 returning {DOMAIN_COLUMNS}"
     );
     let client = links.pool.client().await?;
     let row = client

@@ -41,7 +41,7 @@ pub struct FolderChanges {
     name: Option<String>,
 }
 
-const COLUMNS: &str = "t.id, t.user_id, t.organization_id, t.name";
+const FOLDER_COLUMNS: &str = "t.id, t.user_id, t.organization_id, t.name";
 
 fn from_row(row: &Row) -> Folder {
     Folder {
@@ -63,7 +63,7 @@ fn refused(error: tokio_postgres::Error) -> foundation::Error {
 /// Lists yours and those of your organisations.
 #[utoipa::path(get, path = "/v1/links/folders", tag = "folders", responses((status = 200, body = Folders), (status = 401)))]
 pub async fn list(State(links): State<Links>, who: Caller) -> Result<Json<Folders>, Failure> {
-    let statement = format!("select {COLUMNS} from links.folders t where {SEEN} order by t.name, t.id");
+    let statement = format!("select {FOLDER_COLUMNS} from links.folders t where {SEEN} order by t.name, t.id");
     let rows = links.pool.client().await?.query(&statement, &[&caller(&who)]).await;
     let rows = rows.map_err(|error| translate("listing folders", error))?;
     Ok(Json(Folders {
@@ -82,7 +82,7 @@ pub async fn create(
     let client = links.pool.client().await?;
     may_give_to(&client, &who, new.organization_id).await?;
     let statement = format!(
-        "insert into links.folders as t (id, user_id, organization_id, name) values ($1, $2, $3, $4) returning {COLUMNS}"
+        "insert into links.folders as t (id, user_id, organization_id, name) values ($1, $2, $3, $4) returning {FOLDER_COLUMNS}"
     );
     let row = client
         .query_one(&statement, &[&new_id(), &who.user_id, &new.organization_id, &new.name])
@@ -102,7 +102,7 @@ pub async fn update(
 ) -> Result<Json<Folder>, Failure> {
     let statement = format!(
         "update links.folders t set name = coalesce($3, t.name)
-         where {EDITED} and t.id = $2 returning {COLUMNS}"
+         where {EDITED} and t.id = $2 returning {FOLDER_COLUMNS}"
     );
     let client = links.pool.client().await?;
     let row = client

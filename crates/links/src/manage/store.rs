@@ -13,7 +13,7 @@ use serde_json::Value;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
-const COLUMNS: &str = "t.id, t.user_id, t.slug, t.target_url, t.title, t.description, t.is_active, t.metadata, t.organization_id,
+const LINK_COLUMNS: &str = "t.id, t.user_id, t.slug, t.target_url, t.title, t.description, t.is_active, t.metadata, t.organization_id,
     t.domain_id, t.folder_id, t.status, t.starts_at, t.expires_at, t.expired_url, t.click_limit, t.password_hash is not null,
     t.rules, t.variants, t.forward_query, t.utm, t.strict, t.cache_seconds, t.clicks, t.bot_clicks, t.created_at, t.updated_at,
     t.deleted_at, t.checked_at, t.check_status, t.check_error, (select host from links.domains d where d.id = t.domain_id),
@@ -153,7 +153,7 @@ pub async fn list(
     public_url: &str,
 ) -> Result<Vec<Link>> {
     let statement = format!(
-        "select {COLUMNS} from links.links t where {SEEN} and ($2::uuid is null or t.id < $2) and (t.deleted_at is not null) = $4
+        "select {LINK_COLUMNS} from links.links t where {SEEN} and ($2::uuid is null or t.id < $2) and (t.deleted_at is not null) = $4
              and ($5::uuid is null or t.folder_id = $5) and ($6::uuid is null or t.domain_id = $6)
              and ($7::uuid is null or t.organization_id = $7)
              and ($8::text is null or exists (select from links.link_tags lt join links.tags g on g.id = lt.tag_id
@@ -185,7 +185,7 @@ pub async fn list(
 /// # Errors
 /// `LINK_NOT_FOUND`
 pub async fn find(client: &impl GenericClient, principal: &Principal, id: Uuid, public_url: &str) -> Result<Link> {
-    let statement = format!("select {COLUMNS} from links.links t where {SEEN} and t.id = $2");
+    let statement = format!("select {LINK_COLUMNS} from links.links t where {SEEN} and t.id = $2");
     let row = client.query_opt(&statement, &[&caller(principal), &id]).await;
     let row = row.map_err(|error| translate("finding a link", error))?;
     row.as_ref()

@@ -49,7 +49,7 @@ pub struct TagChanges {
     color: Option<Option<String>>,
 }
 
-const COLUMNS: &str = "t.id, t.user_id, t.organization_id, t.name, t.color";
+const TAG_COLUMNS: &str = "t.id, t.user_id, t.organization_id, t.name, t.color";
 
 fn from_row(row: &Row) -> Tag {
     Tag {
@@ -73,7 +73,7 @@ fn refused(error: tokio_postgres::Error) -> foundation::Error {
 /// Lists yours and those of your organisations.
 #[utoipa::path(get, path = "/v1/links/tags", tag = "tags", responses((status = 200, body = Tags), (status = 401)))]
 pub async fn list(State(links): State<Links>, who: Caller) -> Result<Json<Tags>, Failure> {
-    let statement = format!("select {COLUMNS} from links.tags t where {SEEN} order by t.name, t.id");
+    let statement = format!("select {TAG_COLUMNS} from links.tags t where {SEEN} order by t.name, t.id");
     let rows = links.pool.client().await?.query(&statement, &[&caller(&who)]).await;
     let rows = rows.map_err(|error| translate("listing tags", error))?;
     Ok(Json(Tags {
@@ -92,7 +92,7 @@ pub async fn create(
     let client = links.pool.client().await?;
     may_give_to(&client, &who, new.organization_id).await?;
     let statement = format!(
-        "insert into links.tags as t (id, user_id, organization_id, name, color) values ($1, $2, $3, $4, $5) returning {COLUMNS}"
+        "insert into links.tags as t (id, user_id, organization_id, name, color) values ($1, $2, $3, $4, $5) returning {TAG_COLUMNS}"
     );
     let row = client
         .query_one(
@@ -115,7 +115,7 @@ pub async fn update(
 ) -> Result<Json<Tag>, Failure> {
     let statement = format!(
         "update links.tags t set name = coalesce($3, t.name), color = case when $4 then $5 else t.color end
-         where {EDITED} and t.id = $2 returning {COLUMNS}"
+         where {EDITED} and t.id = $2 returning {TAG_COLUMNS}"
     );
     let client = links.pool.client().await?;
     let row = client

@@ -25,7 +25,7 @@ const BODY_LIMIT: usize = 16 * 1024 * 1024;
 const ROWS: usize = 10_000;
 const PAGE: u32 = 200;
 
-const COLUMNS: [&str; 12] = [
+const CSV_COLUMNS: [&str; 12] = [
     "slug",
     "target_url",
     "title",
@@ -46,7 +46,7 @@ const COLUMNS: [&str; 12] = [
 pub async fn export(State(links): State<Links>, who: Caller) -> Result<Response, Failure> {
     let told = |error: csv::Error| Error::internal("writing CSV", error);
     let mut writer = csv::Writer::from_writer(Vec::new());
-    writer.write_record(COLUMNS).map_err(told)?;
+    writer.write_record(CSV_COLUMNS).map_err(told)?;
     let client = links.pool.client().await?;
     let mut page = PageRequest {
         limit: PAGE,

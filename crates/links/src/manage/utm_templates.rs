@@ -45,7 +45,7 @@ pub struct UtmTemplateChanges {
     utm: Option<Value>,
 }
 
-const COLUMNS: &str = "t.id, t.user_id, t.organization_id, t.name, t.utm";
+const UTM_TEMPLATE_COLUMNS: &str = "t.id, t.user_id, t.organization_id, t.name, t.utm";
 
 fn from_row(row: &Row) -> UtmTemplate {
     UtmTemplate {
@@ -68,7 +68,8 @@ fn refused(error: tokio_postgres::Error) -> foundation::Error {
 /// Lists yours and those of your organisations.
 #[utoipa::path(get, path = "/v1/links/utm-templates", tag = "utm-templates", responses((status = 200, body = UtmTemplates), (status = 401)))]
 pub async fn list(State(links): State<Links>, who: Caller) -> Result<Json<UtmTemplates>, Failure> {
-    let statement = format!("select {COLUMNS} from links.utm_templates t where {SEEN} order by t.name, t.id");
+    let statement =
+        format!("select {UTM_TEMPLATE_COLUMNS} from links.utm_templates t where {SEEN} order by t.name, t.id");
     let rows = links.pool.client().await?.query(&statement, &[&caller(&who)]).await;
     let rows = rows.map_err(|error| translate("listing UTM templates", error))?;
     Ok(Json(UtmTemplates {
@@ -88,7 +89,7 @@ pub async fn create(
     let client = links.pool.client().await?;
     may_give_to(&client, &who, new.organization_id).await?;
     let statement = format!(
-        "insert into links.utm_templates as t (id, user_id, organization_id, name, utm) values ($1, $2, $3, $4, $5) returning {COLUMNS}"
+        "insert into links.utm_templates as t (id, user_id, organization_id, name, utm) values ($1, $2, $3, $4, $5) returning {UTM_TEMPLATE_COLUMNS}"
     );
     let row = client
         .query_one(
@@ -112,7 +113,7 @@ pub async fn update(
     changes.utm.as_ref().map(super::draft::check_utm).transpose()?;
     let statement = format!(
         "update links.utm_templates t set name = coalesce($3, t.name), utm = coalesce($4, t.utm)
-         where {EDITED} and t.id = $2 returning {COLUMNS}"
+         where {EDITED} and t.id = $2 returning {UTM_TEMPLATE_COLUMNS}"
     );
     let client = links.pool.client().await?;
     let row = client

@@ -45,7 +45,7 @@ pub struct Variant {
     pub weight: u32,
 }
 
-pub const COLUMNS: &str = "l.id, l.target_url, l.title, l.status, l.starts_at, l.expires_at, l.expired_url, \
+pub const REDIRECT_COLUMNS: &str = "l.id, l.target_url, l.title, l.status, l.starts_at, l.expires_at, l.expired_url, \
     l.click_limit is not null, l.password_hash, l.rules, l.variants, l.forward_query, l.utm, l.strict, l.cache_seconds";
 
 /// `None` where the target is no web address.

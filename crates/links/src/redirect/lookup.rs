@@ -165,7 +165,7 @@ impl Lookup {
                  and not exists (select from links.targets(l.target_url, l.rules, l.variants, l.expired_url) t (target)
                                  where links.is_blocked(t.target))
              order by l.domain_id nulls last limit 1",
-            link::COLUMNS
+            link::REDIRECT_COLUMNS
         );
         let statement = client.prepare_cached(&statement).await.map_err(told)?;
         let id = domain.map(|domain| domain.id);

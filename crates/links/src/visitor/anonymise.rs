@@ -116,10 +116,17 @@ impl Anonymiser {
         let told = |error| translate("fetching the day's salt", error);
         let client = pool.client().await?;
         client
-            .batch_execute(
-                "insert into links.visitor_salts (day) select (now() at time zone 'utc')::date + offs from generate_series(0, 1) offs
-                     on conflict do nothing;
-                 delete from links.visitor_salts where day < (now() at time zone 'utc')::date",
+            .execute(
+                "insert into links.visitor_salts (day) select (now() at time zone 'utc')::date + later from generate_series(0, 1) later
+                 on conflict do nothing",
+                &[],
+            )
+            .await
+            .map_err(told)?;
+        client
+            .execute(
+                "delete from links.visitor_salts where day < (now() at time zone 'utc')::date",
+                &[],
             )
             .await
             .map_err(told)?;
