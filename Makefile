@@ -54,7 +54,7 @@ target/venv/ready: tests/clients/requirements.txt
 	touch $@
 
 # The real GraphQL clients of the tests.
-target/clients/ready: tests/clients/graphql/package.json tests/clients/graphql/clients.mjs
+target/clients/ready: tests/clients/graphql/package.json tests/clients/graphql/clients.mjs tests/clients/graphql/remote.mjs
 	mkdir -p target/clients
 	cp $^ target/clients/
 	cd target/clients && npm install --legacy-peer-deps --no-audit --no-fund --no-package-lock --loglevel=error

@@ -5,6 +5,7 @@ use crate::{
     actions::{Asking, Done},
     engine::Engine,
     limits::time_limit,
+    remotes::Texts,
     session,
     state::State,
     time_limit::{TimeLimit, within},
@@ -68,6 +69,7 @@ impl Engine {
         limit: Option<TimeLimit>,
     ) -> Result<Answered, GraphqlError> {
         let mut called = Vec::with_capacity(plan.calls.len());
+        let mut told = Vec::with_capacity(plan.forwards.len());
         if plan.kind == Kind::Mutation {
             for validation in &plan.validations {
                 self.validate(validation, asking).await?;
@@ -76,16 +78,30 @@ impl Engine {
             for call in before {
                 called.push(self.call(state, call, asking).await?);
             }
+            let (first, last) = plan
+                .forwards
+                .split_at(plan.forwards.partition_point(|one| one.after == 0));
+            for forward in first {
+                told.push(self.forward(state, forward, asking).await?);
+            }
             let cells = run(state, plan, asking.session, limit).await?;
             for call in after {
                 called.push(self.call(state, call, asking).await?);
             }
-            return Ok(answered(plan, &cells, called));
+            for forward in last {
+                told.push(self.forward(state, forward, asking).await?);
+            }
+            return Ok(answered(plan, &cells, called, &told));
         }
         let calls = plan.calls.iter().map(|call| self.call(state, call, asking));
         called.extend(try_join_all(calls).await?);
-        let cells = run(state, plan, asking.session, limit).await?;
-        Ok(answered(plan, &cells, called))
+        if plan.forwards.is_empty() {
+            let cells = run(state, plan, asking.session, limit).await?;
+            return Ok(answered(plan, &cells, called, &told));
+        }
+        let forwards = plan.forwards.iter().map(|one| self.forward(state, one, asking));
+        let (told, cells) = tokio::try_join!(try_join_all(forwards), run(state, plan, asking.session, limit))?;
+        Ok(answered(plan, &cells, called, &told))
     }
 }
 
@@ -119,10 +135,15 @@ impl Answered {
     }
 }
 
-fn answered(plan: &Plan, cells: &Cells, called: Vec<Done>) -> Answered {
+fn answered(plan: &Plan, cells: &Cells, called: Vec<Done>, told: &[Texts]) -> Answered {
     let texts: Vec<&str> = called.iter().map(|done| done.text.as_str()).collect();
+    let answers = Answers {
+        cell: &|statement, column| shown(cells, statement, column),
+        called: &texts,
+        told,
+    };
     Answered {
-        data: spliced(plan, &|statement, column| shown(cells, statement, column), &texts),
+        data: spliced(plan, &answers),
         cookies: called.iter().flat_map(|done| done.cookies.clone()).collect(),
     }
 }
@@ -215,11 +236,8 @@ pub async fn run_in(client: &impl GenericClient, plan: &Plan) -> Result<String, 
         };
         cells.push(row);
     }
-    Ok(spliced(
-        plan,
-        &|statement, column| shown(&cells, statement, column),
-        &[],
-    ))
+    let cell = |statement, column| shown(&cells, statement, column);
+    Ok(spliced(plan, &Answers::of(&cell)))
 }
 
 pub fn pool<'s>(state: &'s State, source: &str) -> Result<&'s Pool, GraphqlError> {
@@ -318,14 +336,32 @@ fn typed(params: &[Option<String>]) -> Vec<(&(dyn ToSql + Sync), Type)> {
         .collect()
 }
 
+/// What the answer is put together from.
+pub struct Answers<'a> {
+    pub cell: &'a dyn Fn(usize, usize) -> String,
+    pub called: &'a [&'a str],
+    pub told: &'a [Texts],
+}
+
+impl<'a> Answers<'a> {
+    /// Where only the database answers.
+    pub fn of(cell: &'a dyn Fn(usize, usize) -> String) -> Self {
+        Answers {
+            cell,
+            called: &[],
+            told: &[],
+        }
+    }
+}
+
 /// The cells' text, and what webhooks answered, under the keys of the roots.
-pub fn spliced(plan: &Plan, cell: &dyn Fn(usize, usize) -> String, called: &[&str]) -> String {
+pub fn spliced(plan: &Plan, answers: &Answers<'_>) -> String {
     let mut text = String::new();
-    splice(&plan.roots, cell, called, &mut text);
+    splice(&plan.roots, answers, &mut text);
     text
 }
 
-fn splice(roots: &[(String, Source)], cell: &dyn Fn(usize, usize) -> String, called: &[&str], text: &mut String) {
+fn splice(roots: &[(String, Source)], answers: &Answers<'_>, text: &mut String) {
     text.push('{');
     for (place, (key, source)) in roots.iter().enumerate() {
         if place > 0 {
@@ -335,13 +371,20 @@ fn splice(roots: &[(String, Source)], cell: &dyn Fn(usize, usize) -> String, cal
         text.push(':');
         match source {
             Source::Ready(value) => text.push_str(&value.to_string()),
-            Source::Cell(statement, column) => text.push_str(&cell(*statement, *column)),
+            Source::Cell(statement, column) => text.push_str(&(answers.cell)(*statement, *column)),
             Source::Cells(statements) => {
-                let cells: Vec<String> = statements.iter().map(|statement| cell(*statement, 0)).collect();
+                let cells: Vec<String> = statements
+                    .iter()
+                    .map(|statement| (answers.cell)(*statement, 0))
+                    .collect();
                 text.push_str(&format!("[{}]", cells.join(",")));
             }
-            Source::Call(at) => text.push_str(called.get(*at).copied().unwrap_or("null")),
-            Source::Object(inner) => splice(inner, cell, called, text),
+            Source::Call(at) => text.push_str(answers.called.get(*at).copied().unwrap_or("null")),
+            Source::Remote(at, key) => {
+                let found = answers.told.get(*at).and_then(|texts| texts.get(key));
+                text.push_str(found.map_or("null", String::as_str));
+            }
+            Source::Object(inner) => splice(inner, answers, text),
         }
     }
     text.push('}');

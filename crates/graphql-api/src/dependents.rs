@@ -46,6 +46,7 @@ pub fn object_of(one: &Inconsistency) -> Option<ObjectId> {
         "source" => return Some(ObjectId::Source(definition.as_str()?.to_owned())),
         "inherited_role" => return Some(ObjectId::InheritedRole(text("role_name")?)),
         "action" => return Some(ObjectId::Action(text("name")?)),
+        "remote_schema" => return Some(ObjectId::RemoteSchema(text("name")?)),
         "custom_types" => return Some(ObjectId::CustomTypes),
         "cron_trigger" => return Some(ObjectId::CronTrigger(text("name")?)),
         "rest_endpoint" => return Some(ObjectId::RestEndpoint(text("name")?)),

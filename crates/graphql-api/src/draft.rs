@@ -7,6 +7,7 @@ use crate::{
     commands,
     engine::Engine,
     refusal::Refusal,
+    remotes::{self, Remotes},
     session::tell as tell_session,
     sources::{self, Connected},
     state::{self, State},
@@ -30,6 +31,8 @@ pub struct Draft<'a> {
     pub schema: Arc<Schema>,
     pub inconsistent: Vec<Inconsistency>,
     connected: HashMap<String, Connected>,
+    /// Those that were read.
+    pub remotes: Remotes,
     /// Transactions by source. Dropped without a commit, the connection closes and the work is undone.
     open: HashMap<String, deadpool_postgres::ClientWrapper>,
     clock: Option<deadpool_postgres::ClientWrapper>,
@@ -51,6 +54,7 @@ impl<'a> Draft<'a> {
             schema: base.schema.clone(),
             inconsistent: base.inconsistent.clone(),
             connected: base.sources.clone(),
+            remotes: base.remotes.clone(),
             base,
             open: HashMap::new(),
             clock: None,
@@ -108,8 +112,15 @@ impl<'a> Draft<'a> {
     pub async fn rebuild(&mut self) -> Result<(), Refusal> {
         self.changed = true;
         self.plain = None;
-        let unreachable = self.read_what_is_new().await?;
-        let (schema, mut inconsistent) = state::schema(&self.engine.settings, &self.catalogs, &self.metadata);
+        let mut unreachable = self.read_what_is_new().await?;
+        let engine = self.engine;
+        let (remotes, unread) = remotes::read(&engine.settings, &engine.client, &self.metadata, &self.remotes, |_| {
+            false
+        })
+        .await;
+        self.remotes = remotes;
+        unreachable.extend(unread);
+        let (schema, mut inconsistent) = state::schema(&engine.settings, &self.catalogs, &self.remotes, &self.metadata);
         inconsistent.splice(0..0, unreachable);
         self.schema = schema;
         self.inconsistent = inconsistent;
@@ -186,7 +197,7 @@ impl<'a> Draft<'a> {
         let plain = commands::plain(&self.metadata);
         let made = match plain == self.metadata {
             true => self.schema.clone(),
-            false => state::schema(&self.engine.settings, &self.catalogs, &plain).0,
+            false => state::schema(&self.engine.settings, &self.catalogs, &self.remotes, &plain).0,
         };
         self.plain = Some(made.clone());
         made
@@ -303,6 +314,7 @@ impl<'a> Draft<'a> {
                 catalogs: self.catalogs,
                 schema: self.schema,
                 inconsistent: self.inconsistent,
+                remotes: self.remotes,
             });
         }
         Ok(())

@@ -61,7 +61,7 @@ impl Engine {
             saving.commit().await?;
             version += 1;
         }
-        let state = State::build(&settings, metadata, version, None, true).await;
+        let state = State::build(&settings, &client, metadata, version, None, true).await;
         for one in &state.inconsistent {
             tracing::warn!(object = one.name, "{}", one.reason);
         }
@@ -114,7 +114,7 @@ impl Engine {
         let _changing = self.changing.lock().await;
         let (metadata, version) = self.store.load(&self.settings.initial).await?;
         let known = self.state();
-        self.set(State::build(&self.settings, metadata, version, Some(&known), fresh).await);
+        self.set(State::build(&self.settings, &self.client, metadata, version, Some(&known), fresh).await);
         Ok(())
     }
 }

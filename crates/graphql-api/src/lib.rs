@@ -18,6 +18,7 @@ mod limits;
 mod listed;
 mod live;
 mod refusal;
+mod remotes;
 mod session;
 mod sources;
 mod split;

@@ -4,6 +4,7 @@ use crate::{
     Settings,
     actions::{self, Hooks},
     allow_list::AllowList,
+    remotes::{self, Remotes},
     sources::{self, Connected},
 };
 use foundation::{Error, Result};
@@ -15,6 +16,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     sync::Arc,
 };
+use telemetry::client::Client;
 use tokio_postgres::GenericClient;
 
 #[derive(Clone)]
@@ -28,6 +30,7 @@ pub struct State {
     pub allowed: Arc<AllowList>,
     pub limits: Arc<ApiLimits>,
     pub hooks: Hooks,
+    pub remotes: Remotes,
 }
 
 impl State {
@@ -41,6 +44,7 @@ impl State {
     /// What cannot be reached is inconsistent, not fatal.
     pub async fn build(
         settings: &Settings,
+        client: &Client,
         metadata: Metadata,
         resource_version: i32,
         known: Option<&State>,
@@ -74,10 +78,11 @@ impl State {
                 Err(error) => unreachable.push(disconnected(&source.name, &error)),
             }
         }
-        for remote in &metadata.remote_schemas {
-            tracing::warn!(name = %remote["name"], "remote schemas are not supported: this one is kept and not served");
-        }
-        let (schema, mut inconsistent) = schema(settings, &catalogs, &metadata);
+        let nothing = Remotes::new();
+        let read_before = known.map_or(&nothing, |known| &known.remotes);
+        let (remotes, unread) = remotes::read(settings, client, &metadata, read_before, |_| fresh).await;
+        unreachable.extend(unread);
+        let (schema, mut inconsistent) = schema(settings, &catalogs, &remotes, &metadata);
         inconsistent.splice(0..0, unreachable);
         State {
             allowed: Arc::new(AllowList::of(&metadata)),
@@ -89,6 +94,7 @@ impl State {
             catalogs,
             schema,
             inconsistent,
+            remotes,
         }
     }
 }
@@ -105,13 +111,21 @@ pub fn limits(metadata: &Metadata) -> ApiLimits {
 pub fn schema(
     settings: &Settings,
     catalogs: &BTreeMap<String, Arc<Catalog>>,
+    remotes: &Remotes,
     metadata: &Metadata,
 ) -> (Arc<Schema>, Vec<Inconsistency>) {
     let read: Vec<(String, &Catalog)> = catalogs
         .iter()
         .map(|(name, catalog)| (name.clone(), &**catalog))
         .collect();
-    let (schema, mut inconsistent) = Schema::build(&read, metadata, &settings.options);
+    let others: Vec<graphql::Remote<'_>> = remotes
+        .iter()
+        .map(|(name, known)| graphql::Remote {
+            name,
+            introspected: &known.introspected,
+        })
+        .collect();
+    let (schema, mut inconsistent) = Schema::build(&read, &others, metadata, &settings.options);
     inconsistent.extend(crate::listed::inconsistencies(&schema, metadata));
     inconsistent.extend(crate::triggers::inconsistencies(settings, catalogs, metadata));
     (Arc::new(schema), inconsistent)

@@ -184,11 +184,23 @@ fn ty(schema: &RoleSchema, of: &TypeRef, selection: &[Selected]) -> Value {
         ("kind", Some(Kind::Input(_))) => json!("INPUT_OBJECT"),
         ("kind", Some(Kind::Enum(_))) => json!("ENUM"),
         ("kind", Some(Kind::Interface(_))) => json!("INTERFACE"),
+        ("kind", Some(Kind::Union)) => json!("UNION"),
         ("kind", _) => json!("SCALAR"),
         ("interfaces", Some(Kind::Object(_))) if schema.is_node(name) => {
             json!([ty(schema, &named("Node"), &one.selection)])
         }
-        ("interfaces", Some(Kind::Object(_) | Kind::Interface(_))) => json!([]),
+        ("interfaces", Some(Kind::Object(_))) => {
+            let is_one = |of: &&String| schema.interface(of).is_some() && schema.may_be(of, name);
+            let mut names: Vec<&String> = schema.possible.keys().filter(is_one).collect();
+            names.sort();
+            let interfaces = names.into_iter().map(|name| ty(schema, &named(name), &one.selection));
+            interfaces.collect()
+        }
+        ("interfaces", Some(Kind::Interface(_))) => json!([]),
+        ("possibleTypes", Some(Kind::Interface(_) | Kind::Union)) if schema.possible.contains_key(name) => {
+            let possible = schema.possible[name].iter();
+            possible.map(|name| ty(schema, &named(name), &one.selection)).collect()
+        }
         ("possibleTypes", Some(Kind::Interface(_))) => {
             let mut names: Vec<&String> = schema.nodes.iter().map(|node| &node.ty).collect();
             names.sort();
@@ -265,9 +277,9 @@ fn directives() -> Vec<Known> {
     let everywhere: &[&str] = &["FIELD", "FRAGMENT_SPREAD", "INLINE_FRAGMENT"];
     let condition = || IndexMap::from([("if".to_owned(), InputDefinition::new(required("Boolean")))]);
     let mut ttl = InputDefinition::new(required("Int")).described("measured in seconds");
-    ttl.default = Some("60");
+    ttl.default = Some("60".into());
     let mut refresh = InputDefinition::new(required("Boolean")).described("refresh the cache entry");
-    refresh.default = Some("false");
+    refresh.default = Some("false".into());
     vec![
         Known {
             name: "include",

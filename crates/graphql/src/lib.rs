@@ -27,7 +27,8 @@ pub use measure::Measure;
 pub use metadata::Metadata;
 pub use model::Inconsistency;
 pub use open_api::{Components, OperationShape, VariableShape};
-pub use plan::{Answer, Call, Feed, Plan, Source, Statement, Validation, Way};
+pub use plan::{Answer, Call, Feed, Forward, Plan, Source, Statement, Validation, Way};
+pub use schema::REMOTE_INTROSPECTION;
 pub use syntax::OperationKind as Kind;
 
 use model::Model;
@@ -55,6 +56,13 @@ pub struct Request {
     pub relay: bool,
 }
 
+/// What another server says its schema is: the `__schema` of its answer to [`REMOTE_INTROSPECTION`].
+#[derive(Debug, Clone, Copy)]
+pub struct Remote<'r> {
+    pub name: &'r str,
+    pub introspected: &'r Value,
+}
+
 /// Tables and permissions of one database; roles' types are made when first asked for.
 pub struct Schema {
     model: Model,
@@ -80,6 +88,8 @@ pub struct Options {
     pub conventions: bool,
     /// The one for sources that ask for none.
     pub naming_convention: Option<String>,
+    /// Only administrators see remote schemas: no other role has a permission for one.
+    pub remote_schema_permissions: bool,
 }
 
 impl Default for Options {
@@ -89,18 +99,21 @@ impl Default for Options {
             infer_function_permissions: true,
             conventions: false,
             naming_convention: None,
+            remote_schema_permissions: false,
         }
     }
 }
 
 impl Schema {
-    /// Sources without a catalogue take no part.
+    /// Sources without a catalogue take no part, nor do remote schemas that were not read.
     pub fn build(
         catalogs: &[(String, &Catalog)],
+        remotes: &[Remote<'_>],
         metadata: &Metadata,
         options: &Options,
     ) -> (Self, Vec<Inconsistency>) {
-        let (model, mut wrong) = Model::resolve(catalogs, metadata, options);
+        let (mut model, mut wrong) = Model::resolve(catalogs, metadata, options);
+        schema::add_remotes(&mut model, remotes, metadata, &mut wrong);
         wrong.extend(schema::contradictions(&model));
         (
             Schema {
@@ -260,7 +273,7 @@ mod tests {
         let catalog = Catalog::from_json(catalog.to_string().as_bytes()).expect("a catalogue");
         let metadata = serde_json::from_value(metadata).expect("metadata");
         let catalogs = [("default".to_owned(), &catalog)];
-        let (schema, wrong) = Schema::build(&catalogs, &metadata, &Options::default());
+        let (schema, wrong) = Schema::build(&catalogs, &[], &metadata, &Options::default());
         assert_eq!(wrong, []);
         schema
     }

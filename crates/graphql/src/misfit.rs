@@ -51,13 +51,16 @@ impl Walk<'_> {
 
     fn field(&mut self, field: &crate::syntax::Field, ty: &str, path: &str, depth: usize) {
         let here = format!("{path}.{}", field.name);
-        let Some(definition) = self.schema.object(ty).and_then(|fields| fields.get(&field.name)) else {
+        let Some(definition) = self.schema.fields(ty).and_then(|fields| fields.get(&field.name)) else {
             self.found
                 .push(format!("{here}: field '{}' not found in object '{ty}'", field.name));
             return;
         };
         let base = definition.ty.base();
-        if matches!(self.schema.types.get(base).map(|ty| &ty.kind), Some(Kind::Object(_))) {
+        if matches!(
+            self.schema.types.get(base).map(|ty| &ty.kind),
+            Some(Kind::Object(_) | Kind::Interface(_) | Kind::Union)
+        ) {
             self.walk(&field.selection, base, &here, depth + 1);
         }
     }

@@ -143,7 +143,7 @@ impl Writer<'_> {
                 let names: Vec<&str> = values.iter().map(|(name, _)| name.as_str()).collect();
                 json!({"title": name, "type": "string", "enum": names, "nullable": !non_null})
             }
-            Kind::Scalar | Kind::Object(_) | Kind::Interface(_) => scalar(name, !non_null),
+            Kind::Scalar | Kind::Object(_) | Kind::Interface(_) | Kind::Union => scalar(name, !non_null),
         }
     }
 
@@ -153,7 +153,7 @@ impl Writer<'_> {
             return None;
         };
         let mut schema = match self.schema.types.get(name).map(|definition| &definition.kind) {
-            Some(Kind::Input(_) | Kind::Object(_) | Kind::Interface(_)) => return None,
+            Some(Kind::Input(_) | Kind::Object(_) | Kind::Interface(_) | Kind::Union) => return None,
             Some(Kind::Enum(values)) => {
                 let names: Vec<&str> = values.iter().map(|(name, _)| name.as_str()).collect();
                 Map::from_iter([("type".to_owned(), json!("string")), ("enum".to_owned(), json!(names))])

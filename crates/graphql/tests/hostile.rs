@@ -22,7 +22,7 @@ static SCHEMA: LazyLock<Schema> = LazyLock::new(|| {
         "array_relationships": [{"name": "below", "using": {"foreign_key_constraint_on": {"table": "note", "column": "parent"}}}]}]}]});
     let catalog = Catalog::from_json(catalog.to_string().as_bytes()).expect("a catalogue");
     let metadata = serde_json::from_value(metadata).expect("metadata");
-    Schema::build(&[("default".to_owned(), &catalog)], &metadata, &Options::default()).0
+    Schema::build(&[("default".to_owned(), &catalog)], &[], &metadata, &Options::default()).0
 });
 
 fn plan(query: &str, variables: Map<String, Value>) -> Result<graphql::Plan, graphql::GraphqlError> {

@@ -4,6 +4,7 @@
 use crate::{
     action::{Action, CustomTypes},
     native::{LogicalModel, NativeQuery},
+    remote::RemoteSchema,
     table::{TableEntry, TableName},
     trigger::CronTrigger,
 };
@@ -16,7 +17,7 @@ pub struct Metadata {
     #[serde(default)]
     pub sources: Vec<Source>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub remote_schemas: Vec<Value>,
+    pub remote_schemas: Vec<RemoteSchema>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub query_collections: Vec<QueryCollection>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

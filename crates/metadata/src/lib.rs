@@ -9,6 +9,7 @@ mod limits;
 mod native;
 mod object;
 mod permission;
+mod remote;
 pub mod rename;
 mod table;
 mod trigger;
@@ -29,6 +30,7 @@ pub use permission::{
     Columns, DeletePermission, InputValidation, InsertPermission, Permission, SelectPermission, UpdatePermission,
     ValidationWebhook,
 };
+pub use remote::{RemoteCustomization, RemoteDefinition, RemoteFieldNames, RemoteNames, RemoteSchema};
 pub use table::{
     ComputedField, ComputedFieldDefinition, ForeignKeyOn, Relationship, TableConfiguration, TableEntry, TableName,
     Using,

@@ -11,6 +11,7 @@ pub enum ObjectId {
     Collection(String),
     CronTrigger(String),
     Action(String),
+    RemoteSchema(String),
     CustomTypes,
 }
 
@@ -80,6 +81,7 @@ impl std::fmt::Display for ObjectId {
             ObjectId::Collection(name) => write!(f, "query collection {name}"),
             ObjectId::CronTrigger(name) => write!(f, "cron trigger {name}"),
             ObjectId::Action(name) => write!(f, "action {name}"),
+            ObjectId::RemoteSchema(name) => write!(f, "remote schema {name}"),
             ObjectId::CustomTypes => f.write_str("custom types"),
         }
     }
@@ -114,6 +116,7 @@ impl Metadata {
             ObjectId::Collection(name) => self.query_collections.retain(|collection| collection.name != *name),
             ObjectId::CronTrigger(name) => self.cron_triggers.retain(|trigger| trigger.name != *name),
             ObjectId::Action(name) => self.actions.retain(|action| action.name != *name),
+            ObjectId::RemoteSchema(name) => self.remote_schemas.retain(|one| one.name != *name),
             ObjectId::CustomTypes => self.custom_types = crate::CustomTypes::default(),
             ObjectId::Of { source, object } => {
                 if let Some(source) = self.source_mut(source) {

@@ -4,7 +4,10 @@ use crate::{
     address::{environment_header, resolve, variable},
     transform::{Mistake, RequestTransform, ResponseTransform},
 };
-use metadata::{ActionDefinition, CronTrigger, EventTrigger, Header, RetryConf, ScheduleRetryConf, ValidationWebhook};
+use metadata::{
+    ActionDefinition, CronTrigger, EventTrigger, Header, RemoteDefinition, RetryConf, ScheduleRetryConf,
+    ValidationWebhook,
+};
 use serde_json::Value;
 use std::{collections::BTreeMap, time::Duration};
 
@@ -67,6 +70,7 @@ impl From<&ScheduleRetryConf> for Retry {
 /// Seconds.
 const ACTION_TIMEOUT: u32 = 30;
 const VALIDATION_TIMEOUT: u32 = 10;
+const REMOTE_TIMEOUT: u32 = 60;
 
 type Environment = BTreeMap<String, String>;
 
@@ -121,6 +125,20 @@ impl Hook {
     pub fn of_validation(definition: &ValidationWebhook, environment: &Environment) -> Result<Self, String> {
         let retry = Retry::none(definition.timeout.unwrap_or(VALIDATION_TIMEOUT));
         let url = resolve(&definition.url, environment)?;
+        Self::new(url, &definition.headers, retry, environment)
+    }
+
+    /// Another GraphQL server.
+    ///
+    /// # Errors
+    /// As [`Hook::of_event`].
+    pub fn of_remote(definition: &RemoteDefinition, environment: &Environment) -> Result<Self, String> {
+        let url = match (&definition.url, &definition.url_from_env) {
+            (Some(template), _) => resolve(template, environment)?,
+            (None, Some(name)) => variable(name, environment)?,
+            (None, None) => return Err("it has neither url nor url_from_env".to_owned()),
+        };
+        let retry = Retry::none(definition.timeout_seconds.unwrap_or(REMOTE_TIMEOUT));
         Self::new(url, &definition.headers, retry, environment)
     }
 

@@ -5,6 +5,7 @@ mod apis;
 mod clients;
 mod events;
 mod native;
+mod remote_schemas;
 mod replicas;
 mod schedule;
 mod sse;

@@ -207,7 +207,7 @@ async fn a_hundred_thousand_random_cases_agree_with_a_row_by_row_reading() {
         for _ in 0..WORLDS_OF_THE_SAME_ROWS {
             let world = World::of(&mut random, rows.clone());
             let sources = [("default".to_owned(), &catalog)];
-            let (schema, wrong) = Schema::build(&sources, &world.metadata(), &Options::default());
+            let (schema, wrong) = Schema::build(&sources, &[], &world.metadata(), &Options::default());
             let wrong: Vec<_> = wrong.iter().filter(|one| !one.is_note()).collect();
             assert!(wrong.is_empty(), "{wrong:?}");
             let judge = Judge {

@@ -5,7 +5,7 @@ mod handler;
 mod later;
 mod validation;
 
-pub use handler::hooks;
+pub use handler::{forwarded, hooks};
 pub use later::{ACTION_TABLES, prepare};
 
 use crate::{engine::Engine, live::multiplexed, session, state::State};

@@ -89,6 +89,7 @@ fn refuse(wrong: &[Inconsistency], about: Option<&ObjectId>) -> Refusal {
         .iter()
         .find(|one| about.is_some() && dependents::object_of(one).as_ref() == about);
     let mut refusal = match own {
+        Some(own) if own.kind == "remote_schema" => Refusal::new("remote-schema-error", "$.args", own.reason.clone()),
         Some(own) => Refusal::new("invalid-configuration", "$.args", own.reason.clone()),
         None => Refusal::new(
             "unexpected",

@@ -47,7 +47,8 @@ pub async fn reload(engine: &Engine) -> Result<Value, Refusal> {
     let (metadata, version) = engine.store.load(&engine.settings.initial).await?;
     engine.store.save(&metadata, version).await?.commit().await?;
     let (known, version) = (engine.state(), version + 1);
-    let made = crate::state::State::build(&engine.settings, metadata, version, Some(&known), true).await;
+    let made =
+        crate::state::State::build(&engine.settings, &engine.client, metadata, version, Some(&known), true).await;
     let mut answer = json!({"message": "success", "is_consistent": made.inconsistent.is_empty()});
     if !made.inconsistent.is_empty() {
         answer["inconsistent_objects"] = Value::Array(listed(&made.inconsistent));
@@ -152,6 +153,10 @@ fn check_declared_once(metadata: &Metadata) -> Result<(), Refusal> {
             twice(metadata.sources.iter().map(|source| source.name.as_str())),
         ),
         ("event triggers", twice(event_triggers(metadata))),
+        (
+            "remote schemas",
+            twice(metadata.remote_schemas.iter().map(|one| one.name.as_str())),
+        ),
         ("actions", twice(metadata.actions.iter().map(|one| one.name.as_str()))),
         (
             "cron triggers",
@@ -189,6 +194,13 @@ fn unsupported(metadata: &Metadata) -> Option<&'static str> {
     };
     if queries.any(|query| related("object_relationships", query) || related("array_relationships", query)) {
         return Some("relationships of native queries");
+    }
+    let mut remotes = metadata.remote_schemas.iter();
+    if remotes.clone().any(|remote| !remote.permissions.is_empty()) {
+        return Some("permissions of remote schemas");
+    }
+    if remotes.any(|remote| !remote.remote_relationships.is_empty()) {
+        return Some("remote_relationships");
     }
     let mut tables = metadata.sources.iter().flat_map(|source| &source.tables);
     if tables.clone().any(|table| !table.remote_relationships.is_empty()) {

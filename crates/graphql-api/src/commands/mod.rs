@@ -6,6 +6,7 @@ mod crud;
 mod document;
 mod events;
 mod native;
+mod remote_schemas;
 mod run_sql;
 mod transform;
 
@@ -116,6 +117,9 @@ fn one<'a>(
                 if let Some(answer) = events::apply(draft, name, command.args).await {
                     return answer;
                 }
+                if let Some(answer) = remote_schemas::apply(draft, name, command.args).await {
+                    return answer;
+                }
                 if let Some(answer) = change::apply(draft, name, command.args).await {
                     return answer;
                 }
@@ -153,7 +157,7 @@ async fn bulk(
 
 /// What other kinds of things Hasura's metadata holds is refused by name, never ignored.
 fn unknown(name: &str) -> Refusal {
-    let families = ["remote_schema", "remote_relationship"];
+    let families = ["remote_schema_permissions", "remote_relationship"];
     let message = match families.iter().find(|family| name.contains(**family)) {
         Some(family) => format!(
             "'{name}' is not supported: this server has no {} yet",

@@ -1,7 +1,7 @@
 //! Subscribers of one statement, and one round of asking for all of them.
 
 use super::{Event, multiplex::multiplexed};
-use crate::answer::{spliced, told};
+use crate::answer::{Answers, spliced, told};
 use graphql::{GraphqlError, Plan, Request, Session};
 use postgres_chassis::Pool;
 use std::{
@@ -138,7 +138,7 @@ impl Cohort {
 /// Asks for all parts, a batch a statement.
 pub async fn ask(pool: Pool, plan: Arc<Plan>, parts: Vec<Part>) -> Result<Vec<Found>, GraphqlError> {
     let Some(statement) = plan.statements.first() else {
-        let text: Arc<str> = spliced(&plan, &|_, _| "null".to_owned(), &[]).into();
+        let text: Arc<str> = spliced(&plan, &Answers::of(&|_, _| "null".to_owned())).into();
         let each = parts.into_iter().map(|part| Found {
             id: part.id,
             text: text.clone(),
@@ -170,7 +170,7 @@ pub async fn ask(pool: Pool, plan: Arc<Plan>, parts: Vec<Part>) -> Result<Vec<Fo
             };
             found.push(Found {
                 id: row.get::<_, &str>(0).parse().unwrap_or_default(),
-                text: spliced(&plan, &cell, &[]).into(),
+                text: spliced(&plan, &Answers::of(&cell)).into(),
                 cursor,
             });
         }

@@ -139,7 +139,7 @@ impl Hub {
         }
         let Some(key) = Key::of(&plan) else {
             // Nothing of it comes from a database: it is answered once.
-            let text = crate::answer::spliced(&plan, &|_, _| "null".to_owned(), &[]);
+            let text = crate::answer::spliced(&plan, &crate::answer::Answers::of(&|_, _| "null".to_owned()));
             return drop(subscriber.events.try_send(Event::Data(text.into())));
         };
         subscriber.params = plan.statements[0].params.clone();

@@ -167,7 +167,7 @@ impl Protocol {
             }
             Frame::Failed(id, error) => {
                 let payload = match self {
-                    Protocol::Transport => json!([error.as_graphql()]),
+                    Protocol::Transport => error.as_list(),
                     Protocol::Apollo { first_version: true } => error.as_query(),
                     Protocol::Apollo { first_version: false } => error.response(),
                 };

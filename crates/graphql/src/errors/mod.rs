@@ -17,6 +17,8 @@ pub struct GraphqlError {
     pub internal: Option<Box<Value>>,
     /// A webhook's own words, instead of ours.
     pub extensions: Option<Box<Value>>,
+    /// A remote schema's errors as it told them, instead of ours.
+    pub several: Option<Vec<Value>>,
 }
 
 impl std::fmt::Display for GraphqlError {
@@ -35,6 +37,7 @@ impl GraphqlError {
             code,
             internal: None,
             extensions: None,
+            several: None,
         }
     }
 
@@ -65,9 +68,17 @@ impl GraphqlError {
         json!({"message": self.message, "extensions": extensions})
     }
 
+    /// What `errors` holds on `/v1/graphql`.
+    pub fn as_list(&self) -> Value {
+        match &self.several {
+            Some(errors) => Value::Array(errors.clone()),
+            None => Value::Array(vec![self.as_graphql()]),
+        }
+    }
+
     /// The whole answer of `/v1/graphql`.
     pub fn response(&self) -> Value {
-        json!({"errors": [self.as_graphql()]})
+        json!({"errors": self.as_list()})
     }
 
     /// The whole answer of `/v1/query`, `/v2/query` and `/v1/metadata`.

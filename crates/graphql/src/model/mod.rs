@@ -10,6 +10,7 @@ mod names;
 mod native;
 mod permission;
 mod relationship;
+mod remote;
 mod table;
 mod wrong;
 
@@ -20,6 +21,7 @@ pub use names::{Naming, is_graphql_name};
 pub use native::{Native, Piece};
 pub use permission::{Cell, Permissions, Select, Update};
 pub use relationship::Relationship;
+pub use remote::Remote;
 pub use table::{Column, Table, scalar_of};
 pub use wrong::Inconsistency;
 
@@ -35,6 +37,7 @@ pub struct Model {
     pub natives: Vec<Native>,
     pub actions: Vec<Action>,
     pub custom: Custom,
+    pub remotes: Vec<Remote>,
     /// The roles an inherited role is made of.
     pub inherited: HashMap<String, Vec<String>>,
     /// Roles that may not introspect.

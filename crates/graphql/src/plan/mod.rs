@@ -11,12 +11,14 @@ mod nested;
 mod operator;
 mod order;
 mod relay;
+mod remote;
 mod select;
 mod stream;
 mod validation;
 mod value;
 
 pub use action::{Answer, Call, Part, Shape, Way};
+pub use remote::Forward;
 pub use validation::Validation;
 
 use crate::Session;
@@ -62,6 +64,8 @@ pub enum Source {
     Cells(Vec<usize>),
     /// What a webhook answers.
     Call(usize),
+    /// What a remote schema answers, under this key.
+    Remote(usize, String),
     /// What stands under a source's namespace.
     Object(Vec<(String, Source)>),
 }
@@ -73,6 +77,8 @@ pub struct Plan {
     pub kind: OperationKind,
     pub statements: Vec<Statement>,
     pub calls: Vec<Call>,
+    /// What remote schemas are asked.
+    pub forwards: Vec<Forward>,
     /// What webhooks judge before a mutation's statements.
     pub validations: Vec<Validation>,
     /// A streaming subscription: which parameters are its position. The second column of its statement is the next
@@ -98,6 +104,7 @@ pub fn plan(
         kind,
         statements: Vec::new(),
         calls: Vec::new(),
+        forwards: Vec::new(),
         validations: Vec::new(),
         stream: None,
         reads: Vec::new(),
@@ -105,10 +112,12 @@ pub fn plan(
     let root = Path::root();
     let roots = planner.roots(selected, &root)?;
     planner.finish_reads();
+    planner.forwards.iter_mut().for_each(Forward::finish);
     Ok(Plan {
         kind,
         statements: planner.statements,
         calls: planner.calls,
+        forwards: planner.forwards,
         validations: planner.validations,
         stream: planner.stream,
         roots,
@@ -122,6 +131,7 @@ struct Planner<'a> {
     kind: OperationKind,
     statements: Vec<Statement>,
     calls: Vec<Call>,
+    forwards: Vec<Forward>,
     validations: Vec<Validation>,
     stream: Option<Vec<usize>>,
     /// A query's statements in the making, one per source.
@@ -167,6 +177,7 @@ impl<'a> Planner<'a> {
         };
         let table = match root.verb {
             Verb::Action(at) => return self.call(at, one, path),
+            Verb::Remote(at) => return Ok(self.forward(at, one)),
             Verb::ActionResult(at) => return self.result(at, one, path),
             Verb::Node => self.node_table(one, path)?,
             _ => root.table,

@@ -219,7 +219,7 @@ fn geography(builder: &mut Builder<'_>, naming: &Naming, fields: &mut Fields<'_>
     );
     let within = naming.type_name(&[&naming.base_type("st_d_within_geography"), "input"]);
     let mut spheroid = InputDefinition::new(named("Boolean"));
-    spheroid.default = Some("true");
+    spheroid.default = Some("true".into());
     let input = IndexMap::from([
         ("distance".to_owned(), InputDefinition::new(required("Float"))),
         ("from".to_owned(), InputDefinition::new(required("geography"))),

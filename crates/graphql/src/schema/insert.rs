@@ -143,7 +143,7 @@ fn conflict_type(builder: &mut Builder<'_>, at: usize, table: &Table) -> Option<
     let column = builder.ty(at, "update_column");
     builder.enumeration(column.clone(), about, values);
     let mut update_columns = InputDefinition::new(list(column).required());
-    update_columns.default = Some("[]");
+    update_columns.default = Some("[]".into());
     let (shown, update_columns) = own(naming, "update_columns", update_columns);
     let mut fields = IndexMap::from([
         ("constraint".to_owned(), InputDefinition::new(required(constraint))),

@@ -8,12 +8,14 @@ mod insert;
 mod mutation;
 mod native;
 mod relay;
+mod remote;
 mod role;
 mod select;
 mod stream;
 mod types;
 
 pub use relay::Node;
+pub use remote::{REMOTE_INTROSPECTION, add_remotes};
 pub(crate) use role::Builder;
 pub use role::{RoleSchema, Root, Verb, contradictions};
-pub use types::{FieldDefinition, InputDefinition, Kind, named, required};
+pub use types::{FieldDefinition, InputDefinition, Kind, TypeDefinition, named, required};

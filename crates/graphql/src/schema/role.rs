@@ -2,10 +2,10 @@
 
 use super::relay::{self, Node};
 use super::types::{FieldDefinition, InputDefinition, Kind, TypeDefinition, named, required};
-use super::{action, function, inputs, mutation, native, select, stream};
+use super::{action, function, inputs, mutation, native, remote, select, stream};
 use crate::model::{Cell, Inconsistency, Model, Naming, Permissions, Table};
 use indexmap::IndexMap;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verb {
@@ -33,6 +33,8 @@ pub enum Verb {
     /// Of the action at this position: its webhook is asked, or what became of an asynchronous one is told.
     Action(usize),
     ActionResult(usize),
+    /// Of the remote schema at this position.
+    Remote(usize),
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -59,6 +61,10 @@ pub struct RoleSchema {
     pub open: bool,
     /// In Relay's schema: the tables whose rows have a global id.
     pub nodes: Vec<Node>,
+    /// What objects the interfaces and unions of remote schemas may be.
+    pub possible: HashMap<String, Vec<String>>,
+    /// Scalars only remote schemas have: their values are passed on as they are.
+    pub foreign: HashSet<String>,
 }
 
 impl RoleSchema {
@@ -78,6 +84,8 @@ impl RoleSchema {
                 permissions,
                 open: !model.closed.iter().any(|closed| closed == role),
                 nodes: Vec::new(),
+                possible: HashMap::new(),
+                foreign: HashSet::new(),
             },
             fields: BTreeMap::new(),
             backend,
@@ -105,6 +113,7 @@ impl RoleSchema {
         if !relay {
             (0..model.natives.len()).for_each(|at| native::add(&mut builder, at));
             (0..model.actions.len()).for_each(|at| action::add(&mut builder, at));
+            (0..model.remotes.len()).for_each(|at| remote::add(&mut builder, at));
         }
         crate::introspect::add_types(&mut builder);
         builder.finish()
@@ -123,6 +132,17 @@ impl RoleSchema {
             Kind::Interface(fields) => Some(fields),
             _ => None,
         }
+    }
+
+    /// The fields that may be selected of a type without knowing more.
+    pub fn fields(&self, name: &str) -> Option<&IndexMap<String, FieldDefinition>> {
+        self.object(name).or_else(|| self.interface(name))
+    }
+
+    /// Whether something of an interface or union may be this object.
+    pub fn may_be(&self, name: &str, object: &str) -> bool {
+        let possible = self.possible.get(name);
+        possible.is_some_and(|possible| possible.iter().any(|one| one == object))
     }
 
     /// Whether rows of this type have a global id.
@@ -307,6 +327,12 @@ impl<'m> Builder<'m> {
             .or_default()
             .insert(name.clone(), field);
         self.schema.roots.entry(ty).or_default().insert(name, root);
+    }
+
+    /// A root field that only holds others.
+    pub fn namespace(&mut self, operation: Operation, name: String, ty: String) {
+        let field = FieldDefinition::new(required(ty));
+        self.fields.entry((operation, None)).or_default().insert(name, field);
     }
 
     /// `node`: any row by its global id.

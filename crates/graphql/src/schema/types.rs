@@ -3,14 +3,15 @@
 use crate::model::Naming;
 use crate::syntax::TypeRef;
 use indexmap::IndexMap;
+use std::borrow::Cow;
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TypeDefinition {
     pub description: Option<String>,
     pub kind: Kind,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Kind {
     Scalar,
     /// Name and description of each value.
@@ -19,9 +20,11 @@ pub enum Kind {
     Object(IndexMap<String, FieldDefinition>),
     /// What several objects have.
     Interface(IndexMap<String, FieldDefinition>),
+    /// Some object: a remote schema's.
+    Union,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct InputDefinition {
     pub ty: TypeRef,
     /// What the planner knows it as, where a naming convention shows it otherwise.
@@ -29,11 +32,11 @@ pub struct InputDefinition {
     /// Text does not stand for a number.
     pub strict: bool,
     /// As written in GraphQL.
-    pub default: Option<&'static str>,
+    pub default: Option<Cow<'static, str>>,
     pub description: Option<String>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct FieldDefinition {
     pub ty: TypeRef,
     pub arguments: IndexMap<String, InputDefinition>,

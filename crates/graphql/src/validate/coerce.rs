@@ -144,7 +144,8 @@ impl Coercion<'_> {
         }
         if let (Given::Int(text) | Given::Float(text), false) = (
             given,
-            matches!(name, "Int" | "Float" | "json" | "jsonb" | "Boolean" | "String" | "ID"),
+            matches!(name, "Int" | "Float" | "json" | "jsonb" | "Boolean" | "String" | "ID")
+                || self.schema.foreign.contains(name),
         ) {
             // As it was written: PostgreSQL knows its digits better than a float would.
             return Ok(Json::from(*text));

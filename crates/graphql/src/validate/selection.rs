@@ -220,7 +220,7 @@ impl<'a> Walk<'a> {
             return Ok(selected);
         }
         let here = path.key(&field.name);
-        let fields = self.schema.object(ty.name).or_else(|| self.schema.interface(ty.name));
+        let fields = self.schema.fields(ty.name);
         let Some(definition) = fields.and_then(|fields| fields.get(&field.name)) else {
             return Err(GraphqlError::validation(
                 &here,
@@ -231,7 +231,7 @@ impl<'a> Walk<'a> {
         let base = definition.ty.base();
         let object = matches!(
             self.schema.types.get(base).map(|ty| &ty.kind),
-            Some(Kind::Object(_) | Kind::Interface(_))
+            Some(Kind::Object(_) | Kind::Interface(_) | Kind::Union)
         );
         match (object, field.selection.is_empty()) {
             (true, true) => {
@@ -249,6 +249,14 @@ impl<'a> Walk<'a> {
             (false, true) => {}
             (true, false) => {
                 let below = here.key("selectionSet");
+                if let Some(possible) = self.schema.possible.get(base) {
+                    // What it will be is for the other server to know: each object it may be has its own fields.
+                    for concrete in possible {
+                        let of = Of { name: base, concrete };
+                        self.collect(&field.selection, of, inside, &below, &mut selected.selection)?;
+                    }
+                    return Ok(selected);
+                }
                 let of = match self.schema.interface(base) {
                     Some(_) => Of {
                         name: base,
@@ -268,6 +276,10 @@ impl<'a> Walk<'a> {
             None => Some(ty),
             Some(on) if on == ty.concrete => Some(Of::object(ty.concrete)),
             Some(on) if self.schema.interface(on).is_some() && self.schema.is_node(ty.concrete) => Some(Of {
+                name: on,
+                concrete: ty.concrete,
+            }),
+            Some(on) if self.schema.may_be(on, ty.concrete) => Some(Of {
                 name: on,
                 concrete: ty.concrete,
             }),
@@ -342,7 +354,10 @@ impl<'a> Walk<'a> {
 
 /// The same key twice is one field, if it is the same field.
 fn merge(out: &mut Vec<Selected>, field: Selected, path: &Path<'_>) -> Result<(), GraphqlError> {
-    let Some(known) = out.iter_mut().find(|known| known.key == field.key) else {
+    let Some(known) = out
+        .iter_mut()
+        .find(|known| known.key == field.key && known.parent == field.parent)
+    else {
         if out.len() == MAX_FIELDS_OF_ONE {
             let message = format!("the query selects more than {MAX_FIELDS_OF_ONE} fields of one object");
             return Err(GraphqlError::validation(path, message));

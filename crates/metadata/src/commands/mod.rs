@@ -11,6 +11,7 @@ mod function;
 mod native;
 mod permission;
 mod relationship;
+mod remote_schema;
 mod rest_endpoint;
 mod role;
 mod settings;
@@ -88,6 +89,7 @@ pub fn apply(metadata: &mut Metadata, name: &str, args: &Value) -> Option<Done> 
         cron_trigger::apply,
         action::apply,
         native::apply,
+        remote_schema::apply,
     ];
     let bare = bare(name);
     families.into_iter().find_map(|family| family(metadata, bare, args))

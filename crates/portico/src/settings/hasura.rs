@@ -12,8 +12,7 @@ use std::{
 
 const PREFIX: &str = "HASURA_GRAPHQL_";
 
-/// Hasura's names for what does not exist here. (Permissions of remote schemas may be asked for: no such schema is served
-/// to anybody.) Set to nothing or to these values they ask for nothing.
+/// Hasura's names for what does not exist here. Set to nothing or to these values they ask for nothing.
 const REFUSED: [(&str, &[&str]); 6] = [
     ("HASURA_GRAPHQL_TLS_ALLOWLIST", &[]),
     ("HASURA_GRAPHQL_EXECUTE_SQL_ON_CONNECTION", &[]),
@@ -168,6 +167,7 @@ impl Reader<'_> {
             infer_function_permissions: self.flag("HASURA_GRAPHQL_INFER_FUNCTION_PERMISSIONS", true),
             conventions,
             naming_convention: convention,
+            remote_schema_permissions: self.flag("HASURA_GRAPHQL_ENABLE_REMOTE_SCHEMA_PERMISSIONS", false),
         }
     }
 
