@@ -92,6 +92,16 @@ async fn health(stack: &Stack) {
         .filter(|line| line["request_id"] == "road-test-4711")
         .collect();
     assert!(!access.is_empty(), "the request id must be in the log");
+    // Where the service is a process of its own, its log has it, too.
+    let of = |name: &str| {
+        let lines = stack.processes.iter().filter(|(known, _)| known.starts_with(name));
+        lines
+            .flat_map(|(_, process)| process.logs())
+            .any(|line| line["request_id"] == "road-test-4711")
+    };
+    if stack.processes.len() > 1 {
+        assert!(of("gateway") && of("core"), "the request id is in the logs of both");
+    }
 }
 
 #[tokio::test]

@@ -74,6 +74,8 @@ pub struct Envelope {
     pub service: &'static str,
     pub metrics: HttpMetrics,
     pub tracer: Tracer,
+    /// A line per request, where no gateway of the same process writes one.
+    pub logs: bool,
 }
 
 /// Wraps a service's router; unknown paths and methods are answered here too.
@@ -116,9 +118,16 @@ async fn surround(State(envelope): State<Arc<Envelope>>, request: Request, next:
         request_id: request_id.clone(),
         trace: span.context,
     };
-    let mut response = context::scope(current, answer(request, next, &path)).await;
+    let asked = envelope.logs.then(|| (method, path.clone()));
+    let mut response = context::scope(current.clone(), answer(request, next, &path)).await;
     request_id::set(response.headers_mut(), &request_id);
     let status = response.status().as_u16();
+    if let Some((method, path)) = asked {
+        let milliseconds = started.elapsed().as_secs_f64() * 1000.0;
+        context::within(&current, || {
+            tracing::info!(target: "access", service = envelope.service, method, path, status, milliseconds, "request");
+        });
+    }
     let labels = Labels {
         service: envelope.service,
         method,

@@ -18,6 +18,11 @@ pub async fn scope<F: Future>(context: RequestContext, work: F) -> F::Output {
     CURRENT.scope(context, work).await
 }
 
+/// The same for work that does not wait.
+pub fn within<T>(context: &RequestContext, work: impl FnOnce() -> T) -> T {
+    CURRENT.sync_scope(context.clone(), work)
+}
+
 /// The request of the running task, if it works for one.
 pub fn current() -> Option<RequestContext> {
     CURRENT.try_with(Clone::clone).ok()

@@ -451,9 +451,15 @@ async fn what_is_not_supported_is_refused_by_name() {
     assert_eq!(code, 1, "{errors}");
     assert!(errors.contains("runs alone"), "{errors}");
     let engine = Engine::start(&[]).await;
-    let remote = json!({"type": "add_remote_schema", "args": {"name": "x"}});
-    let refused = engine.admin().post("/v1/metadata", &remote).await.expect(400).json();
-    assert_eq!(refused["code"], "not-supported", "{refused}");
+    for command in [
+        "add_remote_schema_permissions",
+        "create_remote_relationship",
+        "pg_create_remote_relationship",
+    ] {
+        let remote = json!({"type": command, "args": {"name": "x"}});
+        let refused = engine.admin().post("/v1/metadata", &remote).await.expect(400).json();
+        assert_eq!(refused["code"], "not-supported", "{command}: {refused}");
+    }
     let source = json!({"name": "default", "kind": "postgres", "tables": [], "configuration": {},
         "native_queries": [{"root_field_name": "x", "code": "", "returns": "y", "array_relationships": [{"name": "z"}]}]});
     let document = json!({"type": "replace_metadata", "args": {"version": 3, "sources": [source]}});

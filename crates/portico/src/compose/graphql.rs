@@ -49,6 +49,7 @@ async fn open(settings: &Settings, hasura: Hasura, process: &mut Process) -> Res
         service: "graphql",
         metrics: HttpMetrics::register(&process.metrics),
         tracer: process.tracer.clone(),
+        logs: true,
     };
     let router = envelope::wrap(graphql_api::router(engine), envelope);
     let serving = server::serve(listener, router, process.door.clone(), settings.shutdown_deadline);

@@ -116,7 +116,7 @@ impl Services {
     /// Each service as the gateway of this process calls it.
     pub fn in_process(&self, verifier: &Arc<Verifier>, process: &Process) -> Result<Vec<(String, InProcess)>> {
         let metrics = HttpMetrics::register(&process.metrics);
-        let routers = self.routers(verifier, process, &metrics)?;
+        let routers = self.routers(verifier, process, (&metrics, false))?;
         // With traces on, every answer goes the whole way, so that none is missing a span.
         let quick = self.links.as_ref().filter(|_| !process.tracer.is_on());
         let at_once = quick.map(|links| redirects(links.clone(), &metrics));
@@ -132,13 +132,14 @@ impl Services {
         &self,
         verifier: &Arc<Verifier>,
         process: &Process,
-        metrics: &HttpMetrics,
+        (metrics, logs): (&HttpMetrics, bool),
     ) -> Result<Vec<(String, Router)>> {
         let wrap = |service: &'static str, router: Router| {
             let envelope = Envelope {
                 service,
                 metrics: metrics.clone(),
                 tracer: process.tracer.clone(),
+                logs,
             };
             (service.to_owned(), envelope::wrap(router, envelope))
         };
@@ -164,7 +165,7 @@ impl Services {
     ) -> Result<Vec<(String, SocketAddr)>> {
         let mut addresses = Vec::new();
         let metrics = HttpMetrics::register(&process.metrics);
-        let mut routers = self.routers(verifier, process, &metrics)?;
+        let mut routers = self.routers(verifier, process, (&metrics, true))?;
         routers.push(("admin".to_owned(), admin(&process.metrics)));
         for (name, router) in routers {
             let address = match name.as_str() {
