@@ -141,7 +141,7 @@ pub fn take_over(settings: &Settings, plan: &Plan) -> Result<Taken> {
     take(&settings.data_dir)
 }
 
-/// Sockets taken from the gateway that runs; it goes on until [`Taken::ready`].
+/// Sockets taken from the gateway that runs; it goes on until it hears that this one is [`Ready`].
 pub struct Taken {
     sockets: Vec<(String, TcpListener)>,
     stream: Ready,
