@@ -4,16 +4,26 @@ use super::{KnownClick, Sketch, known::DIMENSIONS};
 use deadpool_postgres::GenericClient;
 use foundation::{Result, Uuid};
 use postgres_chassis::translate;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use time::{Date, OffsetDateTime, Time};
 
 /// (clicks with bots, bots)
 type Counts = (i32, i32);
 
+/// Clicks that are alike in everything that is counted: most of a batch is.
+#[derive(PartialEq, Eq, Hash)]
+struct Kind {
+    owner: Uuid,
+    link: Uuid,
+    minute: OffsetDateTime,
+    values: [String; DIMENSIONS.len()],
+}
+
 /// Sorted by key, so that two copies write in one order and never wait for each other in a circle.
 #[derive(Default)]
 pub struct Rollup {
     pub links: BTreeMap<Uuid, Counts>,
+    kinds: HashMap<Kind, Counts>,
     minutes: BTreeMap<(Uuid, OffsetDateTime), Counts>,
     owner_hours: BTreeMap<(Uuid, OffsetDateTime, usize, String), Counts>,
     link_hours: BTreeMap<(Uuid, OffsetDateTime), (Counts, Sketch)>,
@@ -29,25 +39,39 @@ impl Rollup {
         let hour = at.replace_time(Time::from_hms(at.hour(), 0, 0).unwrap_or(Time::MIDNIGHT));
         let link = known.click.link_id;
         more(self.links.entry(link).or_default());
-        more(self.minutes.entry((known.owner, minute)).or_default());
         let (counts, sketch) = self.link_hours.entry((link, hour)).or_default();
         more(counts);
         // Machines are no visitors.
         if let (Some(visitor), 0) = (known.click.visitor, bot) {
             sketch.add(visitor);
         }
-        for (dimension, value) in known.values().into_iter().enumerate() {
-            more(
-                self.owner_hours
-                    .entry((known.owner, hour, dimension, value.clone()))
-                    .or_default(),
-            );
-            more(self.link_days.entry((link, at.date(), dimension, value)).or_default());
+        let kind = Kind {
+            owner: known.owner,
+            link,
+            minute,
+            values: known.values(),
+        };
+        more(self.kinds.entry(kind).or_default());
+    }
+
+    /// From kinds of clicks to what is counted of them.
+    fn spread(&mut self) {
+        for (kind, counts) in std::mem::take(&mut self.kinds) {
+            let more = |sum: &mut Counts| *sum = (sum.0 + counts.0, sum.1 + counts.1);
+            let hour = kind.minute.replace_minute(0).unwrap_or(kind.minute);
+            let day = kind.minute.date();
+            more(self.minutes.entry((kind.owner, kind.minute)).or_default());
+            for (dimension, value) in kind.values.into_iter().enumerate() {
+                let of_owner = (kind.owner, hour, dimension, value.clone());
+                more(self.owner_hours.entry(of_owner).or_default());
+                more(self.link_days.entry((kind.link, day, dimension, value)).or_default());
+            }
         }
     }
 
     /// Inside the transaction of the clicks, whose links are locked.
-    pub async fn write(self, client: &impl GenericClient) -> Result<()> {
+    pub async fn write(mut self, client: &impl GenericClient) -> Result<()> {
+        self.spread();
         self.write_links(client).await?;
         self.write_minutes(client).await?;
         self.write_owner_hours(client).await?;

@@ -1,5 +1,6 @@
 //! Browser, system and device of a user agent, by uap-core's expressions (data/README.md).
 
+use quick_cache::sync::Cache;
 use std::sync::LazyLock;
 use ua_parser::{Extractor, Regexes};
 
@@ -18,7 +19,20 @@ static EXTRACTOR: LazyLock<Extractor<'static>> = LazyLock::new(|| {
     Extractor::try_from(regexes).expect("the tests compile these expressions too")
 });
 
+/// Visitors share few agents, and reading one costs more than all else about a click.
+static KNOWN: LazyLock<Cache<String, Agent>> = LazyLock::new(|| Cache::new(REMEMBERED));
+const REMEMBERED: usize = 10_000;
+
 pub fn read_agent(text: &str) -> Agent {
+    if let Some(known) = KNOWN.get(text) {
+        return known;
+    }
+    let agent = read_anew(text);
+    KNOWN.insert(text.to_owned(), agent.clone());
+    agent
+}
+
+fn read_anew(text: &str) -> Agent {
     if text.is_empty() {
         return Agent {
             device: "other",
