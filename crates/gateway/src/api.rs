@@ -42,6 +42,22 @@ fn set_status(map: &mut Map<String, Value>, errors: Vec<String>) {
     }
 }
 
+/// Keys to tokens, hashes of keys and passwords of stores, wherever a middleware has them.
+fn hide_secrets(map: &mut Map<String, Value>) {
+    const PLACES: [&str; 5] = ["/jwt", "/plugin/jwt", "/apiKey", "/plugin/apiKey", "/rateLimit/redis"];
+    let mut whole = Value::Object(std::mem::take(map));
+    for place in PLACES {
+        if let Some(Value::Object(options)) = whole.pointer_mut(place) {
+            for secret in ["secret", "signingSecret", "secretValues", "password"] {
+                options.remove(secret);
+            }
+        }
+    }
+    if let Value::Object(shown) = whole {
+        *map = shown;
+    }
+}
+
 impl Listing {
     pub fn service(&mut self, name: &str, config: &model::Service, error: Option<String>) {
         let mut map = shown(config);
@@ -62,6 +78,7 @@ impl Listing {
                 auth.remove("users");
             }
         }
+        hide_secrets(&mut map);
         set_status(&mut map, error.into_iter().collect());
         self.middlewares.insert(name.into(), Value::Object(map));
     }

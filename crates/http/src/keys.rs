@@ -157,7 +157,12 @@ impl Keys {
         let Kind::Fetched { url, keys, times } = &self.0 else {
             return;
         };
-        let mut times = times.lock().await;
+        // While somebody fetches, others go on with the keys that are known; only who has none must wait.
+        let mut times = match times.try_lock() {
+            Ok(times) => times,
+            Err(_) if !unknown && !keys.load().is_empty() => return,
+            Err(_) => times.lock().await,
+        };
         let now = Instant::now();
         let is_stale = times.stale.is_none_or(|stale| stale <= now);
         let lately = times.asked.is_some_and(|asked| now - asked < LEAST_BETWEEN);

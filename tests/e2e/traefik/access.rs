@@ -239,3 +239,22 @@ async fn a_verdict_is_remembered_and_a_refusal_is_not() {
     }
     assert_eq!(judge.told().len(), 5, "a refusal is asked for again");
 }
+
+#[tokio::test]
+async fn the_api_shows_no_secret() {
+    let origin = origin(Arc::default()).await;
+    let admin = portico_tests::stack::free_address();
+    let plugin = format!("      plugin: {{jwt: {{secret: \"{SECRET}\", alg: HS256}}}}");
+    let flags = [
+        format!("--entrypoints.traefik.address={admin}"),
+        "--api.insecure=true".to_owned(),
+    ];
+    let gateway = Lone::start(&routed(&plugin, &origin), &[&flags[0], &flags[1]]);
+    gateway.client().get("/").await.problem(401, "TOKEN_MISSING");
+    let shown = portico_tests::Client::new(&format!("http://{admin}"))
+        .get("/api/rawdata")
+        .await
+        .expect(200)
+        .text();
+    assert!(shown.contains("HS256") && !shown.contains(SECRET), "{shown}");
+}

@@ -48,7 +48,7 @@ impl Engine {
             .stderr(log)
             .spawn();
         let Ok(daemon) = daemon else {
-            eprintln!("NO DOCKER ENGINE: dockerd is not installed; NOTHING WAS TESTED WITH REAL CONTAINERS");
+            say("NO DOCKER ENGINE: dockerd is not installed; NOTHING WAS TESTED WITH REAL CONTAINERS");
             return None;
         };
         let mut engine = Self {
@@ -66,7 +66,7 @@ impl Engine {
                 if made.status.success() {
                     return Some(engine);
                 }
-                eprintln!("NO DOCKER NETWORK: {}", String::from_utf8_lossy(&made.stderr));
+                say(&format!("NO DOCKER NETWORK: {}", String::from_utf8_lossy(&made.stderr)));
                 break;
             }
             if engine.daemon.try_wait().is_ok_and(|ended| ended.is_some()) {
@@ -76,7 +76,9 @@ impl Engine {
         }
         let log = fs::read_to_string(engine.directory.path().join("log")).unwrap_or_default();
         let last: Vec<&str> = log.lines().rev().take(3).collect();
-        eprintln!("NO DOCKER ENGINE CAN BE STARTED HERE; NOTHING WAS TESTED WITH REAL CONTAINERS: {last:?}");
+        say(&format!(
+            "NO DOCKER ENGINE CAN BE STARTED HERE; NOTHING WAS TESTED WITH REAL CONTAINERS: {last:?}"
+        ));
         None
     }
 
@@ -161,6 +163,12 @@ impl Drop for Engine {
         let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
         let _ = self.daemon.wait();
     }
+}
+
+/// Past the test harness, which keeps what a passing test prints to itself.
+fn say(what: &str) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stderr(), "{what}");
 }
 
 /// One request over a new connection: its status and its body.

@@ -2,6 +2,7 @@
 
 use super::Flow;
 use crate::{
+    answer,
     exchange::{Exchange, Retry},
     model::{self, Period},
 };
@@ -46,9 +47,11 @@ pub async fn request(retry: &Retry, request: &mut Request<Body>, exchange: &mut 
         return Flow::On;
     }
     let body = std::mem::take(request.body_mut());
-    if let Ok(bytes) = to_bytes(body, most).await {
-        exchange.retry.body = Some(bytes.clone());
-        *request.body_mut() = Body::from(bytes);
-    }
+    let Ok(bytes) = to_bytes(body, most).await else {
+        let error = answer::bad_request("the body broke off before the length it was announced with");
+        return Flow::Answer(answer::problem(&error, exchange));
+    };
+    exchange.retry.body = Some(bytes.clone());
+    *request.body_mut() = Body::from(bytes);
     Flow::On
 }
