@@ -1,9 +1,9 @@
 //! What is known of one request on its way down the chain and of its answer on the way up.
 
-use crate::{listener::Peer, middleware::Note};
+use crate::{forwarded, listener::Peer, middleware::Note};
 use axum::body::Body;
 use foundation::Error;
-use http::{HeaderMap, Method, Request, Uri, uri::PathAndQuery};
+use http::{HeaderMap, HeaderValue, Method, Request, Uri, uri::PathAndQuery};
 use http_chassis::auth::{self, Verified, Verifier};
 use std::{net::IpAddr, sync::Arc};
 use telemetry::trace::TraceContext;
@@ -16,7 +16,8 @@ pub struct Exchange {
     pub host: Box<str>,
     /// The canonical path as it came, for problems and the log.
     pub instance: Box<str>,
-    pub request_id: Arc<str>,
+    /// Printable ASCII.
+    pub request_id: HeaderValue,
     pub trace: TraceContext,
     /// `https` or `http`, as the client used it.
     pub scheme: &'static str,
@@ -70,6 +71,18 @@ pub enum Token {
 impl Exchange {
     pub fn ip(&self) -> IpAddr {
         self.client.unwrap_or_else(|| self.peer.address.ip())
+    }
+
+    pub fn request_id(&self) -> &str {
+        self.request_id.to_str().unwrap_or_default()
+    }
+
+    /// The client's address as it stands in headers.
+    pub fn ip_text(&self) -> HeaderValue {
+        match self.client {
+            Some(ip) => forwarded::address(ip),
+            None => self.peer.ip_text.clone(),
+        }
     }
 
     pub fn token(&mut self, headers: &HeaderMap, verifier: Option<&Verifier>) -> &Token {

@@ -2,7 +2,7 @@
 
 use crate::{address::X_FORWARDED_FOR, canonical};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
-use std::{fmt::Write, net::IpAddr};
+use std::net::IpAddr;
 
 pub const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 pub const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
@@ -52,16 +52,25 @@ pub fn drop_forged(headers: &mut HeaderMap, trusted: bool) {
     }
 }
 
-const HOP_BY_HOP: [HeaderName; 7] = [
-    header::CONNECTION,
-    header::PROXY_AUTHENTICATE,
-    header::PROXY_AUTHORIZATION,
-    header::TE,
-    header::TRANSFER_ENCODING,
-    header::UPGRADE,
-    HeaderName::from_static("keep-alive"),
-];
-const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+fn is_hop_by_hop(name: &HeaderName) -> bool {
+    let standard = matches!(
+        *name,
+        header::CONNECTION
+            | header::PROXY_AUTHENTICATE
+            | header::PROXY_AUTHORIZATION
+            | header::TE
+            | header::TRANSFER_ENCODING
+            | header::UPGRADE
+    );
+    standard || matches!(name.as_str(), "keep-alive" | "proxy-connection")
+}
+
+fn drop_fields_of_the_hop(headers: &mut HeaderMap) {
+    // Looking costs less than removing what is not there, and most messages have one such field or none.
+    while let Some(name) = headers.keys().find(|name| is_hop_by_hop(name)).cloned() {
+        headers.remove(name);
+    }
+}
 
 /// Removes what concerns one connection only (RFC 9110 section 7.6.1). Returns the protocol the client wants to switch to.
 /// The forwarding headers cannot be removed by naming them in `Connection`.
@@ -86,10 +95,7 @@ pub fn drop_hop_by_hop(headers: &mut HeaderMap) -> Option<HeaderValue> {
     let trailers = headers
         .get(header::TE)
         .is_some_and(|te| te.to_str().is_ok_and(|te| te.contains("trailers")));
-    for name in HOP_BY_HOP {
-        headers.remove(name);
-    }
-    headers.remove(PROXY_CONNECTION);
+    drop_fields_of_the_hop(headers);
     if trailers {
         headers.insert(header::TE, HeaderValue::from_static("trailers"));
     }
@@ -98,14 +104,11 @@ pub fn drop_hop_by_hop(headers: &mut HeaderMap) -> Option<HeaderValue> {
 
 /// The same for an answer on its way to the client.
 pub fn drop_hop_by_hop_of_response(headers: &mut HeaderMap) {
-    for name in HOP_BY_HOP {
-        headers.remove(name);
-    }
-    headers.remove(PROXY_CONNECTION);
+    drop_fields_of_the_hop(headers);
 }
 
 pub struct Facts<'a> {
-    pub peer: IpAddr,
+    pub peer: HeaderValue,
     pub tls: bool,
     pub websocket: bool,
     /// As the client wrote it.
@@ -115,41 +118,35 @@ pub struct Facts<'a> {
 
 /// Tells the next hop what the client did; what a trusted proxy told already stays.
 pub fn tell(headers: &mut HeaderMap, facts: &Facts<'_>) {
-    if !headers.contains_key(X_REAL_IP) {
-        headers.insert(X_REAL_IP, address(facts.peer));
-    }
-    if !headers.contains_key(X_FORWARDED_PROTO) {
-        let proto = match (facts.tls, facts.websocket) {
+    headers.entry(X_REAL_IP).or_insert_with(|| facts.peer.clone());
+    let proto = headers.entry(X_FORWARDED_PROTO).or_insert_with(|| {
+        HeaderValue::from_static(match (facts.tls, facts.websocket) {
             (true, false) => "https",
             (false, false) => "http",
             (true, true) => "wss",
             (false, true) => "ws",
-        };
-        headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(proto));
-    }
-    if !headers.contains_key(X_FORWARDED_PORT) {
-        let written = facts
-            .host
-            .to_str()
-            .ok()
-            .and_then(canonical::port)
-            .and_then(|port| HeaderValue::from_str(port).ok());
-        let secure = headers
-            .get(X_FORWARDED_PROTO)
-            .is_some_and(|proto| proto == "https" || proto == "wss");
-        let port = written.unwrap_or(HeaderValue::from_static(if secure { "443" } else { "80" }));
-        headers.insert(X_FORWARDED_PORT, port);
-    }
-    if !headers.contains_key(X_FORWARDED_HOST) && !facts.host.is_empty() {
-        headers.insert(X_FORWARDED_HOST, facts.host.clone());
+        })
+    });
+    let port = if *proto == "https" || *proto == "wss" {
+        "443"
+    } else {
+        "80"
+    };
+    headers.entry(X_FORWARDED_PORT).or_insert_with(|| {
+        let written = facts.host.to_str().ok().and_then(canonical::port);
+        let written = written.and_then(|port| HeaderValue::from_str(port).ok());
+        written.unwrap_or(HeaderValue::from_static(port))
+    });
+    if !facts.host.is_empty() {
+        headers.entry(X_FORWARDED_HOST).or_insert_with(|| facts.host.clone());
     }
     headers.insert(X_FORWARDED_SERVER, facts.server_name.clone());
 }
 
 /// Adds the peer to `X-Forwarded-For`, folding what is there into one line.
-pub fn append_peer(headers: &mut HeaderMap, peer: IpAddr) {
+pub fn append_peer(headers: &mut HeaderMap, peer: HeaderValue) {
     if !headers.contains_key(X_FORWARDED_FOR) {
-        headers.insert(X_FORWARDED_FOR, address(peer));
+        headers.insert(X_FORWARDED_FOR, peer);
         return;
     }
     let before: Vec<&str> = headers
@@ -157,15 +154,13 @@ pub fn append_peer(headers: &mut HeaderMap, peer: IpAddr) {
         .iter()
         .filter_map(|value| value.to_str().ok())
         .collect();
-    let mut chain = before.join(", ");
-    // Writing to a String cannot fail.
-    let _ = write!(chain, ", {}", peer.to_canonical());
+    let chain = [&before[..], &[peer.to_str().unwrap_or_default()]].concat().join(", ");
     if let Ok(value) = HeaderValue::from_str(&chain) {
         headers.insert(X_FORWARDED_FOR, value);
     }
 }
 
-fn address(peer: IpAddr) -> HeaderValue {
+pub fn address(peer: IpAddr) -> HeaderValue {
     HeaderValue::from_str(&peer.to_canonical().to_string()).expect("an address is plain ASCII")
 }
 

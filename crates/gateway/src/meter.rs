@@ -265,7 +265,7 @@ pub fn log(entry: &Entry<'_>) {
         RouterName = router,
         ServiceName = service,
         ServiceURL = exchange.server.as_deref().unwrap_or_default(),
-        request_id = &*exchange.request_id,
+        request_id = exchange.request_id(),
         trace_id = exchange.trace.trace_id_hex(),
         "request"
     );

@@ -25,6 +25,9 @@ use std::{
 use telemetry::trace::{Kind as SpanKind, Span, TRACEPARENT, TraceContext, Tracer};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+/// So many headers are told the next hop.
+const TOLD: usize = 10;
+
 pub struct Shared {
     pub settings: Settings,
     pub snapshot: ArcSwap<Snapshot>,
@@ -50,7 +53,7 @@ impl Shared {
         let entry = &snapshot.entries[peer.entry];
         let (method, version) = (request.method().clone(), request.version());
         if request.uri().path().starts_with(challenge::PATH)
-            && let Some(token) = self.acme.challenges.token(request.uri().path()).await
+            && let Some(token) = Box::pin(self.acme.challenges.token(request.uri().path())).await
         {
             // An authority looks for a proof: before any router, and whatever redirects there are.
             return answer::text(StatusCode::OK, token);
@@ -82,9 +85,9 @@ impl Shared {
         // A server of HTTP/1.0 behind us does not make us one.
         *response.version_mut() = Version::HTTP_11;
         let headers = response.headers_mut();
-        if !headers.contains_key(request_id::HEADER) {
-            request_id::set(headers, &exchange.request_id);
-        }
+        headers
+            .entry(request_id::HEADER)
+            .or_insert_with(|| exchange.request_id.clone());
         if self.leaving.is_cancelled() && version <= Version::HTTP_11 && !exchange.upgrade {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
@@ -105,7 +108,7 @@ impl Shared {
             client: None,
             host: Box::default(),
             instance: request.uri().path().into(),
-            request_id: request_id::keep_or_make(headers),
+            request_id: request_id::value(headers),
             trace: span.context,
             scheme,
             token: Token::Unread,
@@ -181,6 +184,8 @@ impl Shared {
         // Behind Cloudflare what may stay was decided on entry.
         let trusted = entry.cloudflare.is_some() || entry.forwarded.trusts(exchange.ip());
         let headers = request.headers_mut();
+        // What is told below, without growing in steps.
+        headers.reserve(TOLD);
         forwarded::drop_forged(headers, trusted);
         let upgrade = forwarded::drop_hop_by_hop(headers);
         let websocket = upgrade
@@ -191,7 +196,7 @@ impl Shared {
         forwarded::tell(
             headers,
             &forwarded::Facts {
-                peer: exchange.ip(),
+                peer: exchange.ip_text(),
                 tls: exchange.peer.tls,
                 websocket,
                 host: &host,
@@ -203,7 +208,7 @@ impl Shared {
             headers.insert(header::UPGRADE, protocol);
         }
         headers.insert(header::HOST, host);
-        request_id::set(headers, &exchange.request_id);
+        headers.insert(request_id::HEADER, exchange.request_id.clone());
         headers.insert(TRACEPARENT, traceparent(&exchange.trace));
     }
 

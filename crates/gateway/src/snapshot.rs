@@ -95,7 +95,7 @@ impl Route {
         let mut entered = 0;
         let mut response = loop {
             let Some(middleware) = self.chain.get(entered) else {
-                forwarded::append_peer(request.headers_mut(), exchange.ip());
+                forwarded::append_peer(request.headers_mut(), exchange.ip_text());
                 break self.service.call(request, exchange).await;
             };
             match middleware.request(entered, &mut request, exchange).await {

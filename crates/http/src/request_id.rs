@@ -21,6 +21,15 @@ pub fn keep_or_make(headers: &HeaderMap) -> Arc<str> {
     }
 }
 
+/// As [`keep_or_make`], as it stands in headers.
+pub fn value(headers: &HeaderMap) -> HeaderValue {
+    let kept = sane(headers).and_then(|_| headers.get(HEADER).cloned());
+    kept.unwrap_or_else(|| {
+        let id = foundation::new_id().simple().to_string();
+        HeaderValue::from_maybe_shared(bytes::Bytes::from(id)).expect("hex digits are a header value")
+    })
+}
+
 pub fn set(headers: &mut HeaderMap, id: &str) {
     if let Ok(value) = HeaderValue::from_str(id) {
         headers.insert(HEADER, value);

@@ -26,6 +26,12 @@ pub const WRONGS: [&str; 6] = [
     "a header line begins with white space",
 ];
 
+/// An answer up to this long is written in one piece.
+const SMALL: usize = 1024;
+
+/// So much of a head is read at once over TLS.
+const HEAD_READ: usize = 2 * 1024;
+
 pub struct Guard<T> {
     io: T,
     peer: Arc<Peer>,
@@ -208,7 +214,7 @@ impl Scanner {
 impl<T: AsyncRead + Unpin> AsyncRead for Guard<T> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        let polled = Pin::new(&mut self.io).poll_read(cx, buf);
+        let polled = self.read(cx, buf);
         if polled.is_pending() {
             return self.watch_the_clock(cx);
         }
@@ -224,6 +230,21 @@ impl<T: AsyncRead + Unpin> AsyncRead for Guard<T> {
             self.head_began = None;
             self.deadline = None;
         }
+        polled
+    }
+}
+
+impl<T: AsyncRead + Unpin> Guard<T> {
+    /// TLS clears all the room it is given. While a head is awaited that is little, so that an idle connection stays small.
+    fn read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if !self.peer.tls || self.scanner.at != At::Head {
+            return Pin::new(&mut self.io).poll_read(cx, buf);
+        }
+        let most = buf.remaining().min(HEAD_READ);
+        let mut room = ReadBuf::new(buf.initialize_unfilled_to(most));
+        let polled = Pin::new(&mut self.io).poll_read(cx, &mut room);
+        let read = room.filled().len();
+        buf.advance(read);
         polled
     }
 }
@@ -268,7 +289,18 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Guard<T> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
+        // One small write costs the kernel less than a gathered one.
+        let total = bufs.iter().map(|part| part.len()).sum::<usize>();
+        let mut small = [0; SMALL];
+        if total > SMALL {
+            return Pin::new(&mut self.io).poll_write_vectored(cx, bufs);
+        }
+        let mut filled = 0;
+        for part in bufs {
+            small[filled..filled + part.len()].copy_from_slice(part);
+            filled += part.len();
+        }
+        Pin::new(&mut self.io).poll_write(cx, &small[..filled])
     }
 }
 

@@ -3,7 +3,7 @@
 //! comes again over TCP.
 
 use super::Peer;
-use crate::{shared::Shared, snapshot::Snapshot};
+use crate::{forwarded, shared::Shared, snapshot::Snapshot};
 use axum::{body::Body, response::Response};
 use bytes::{Buf, Bytes};
 use foundation::{Error, Kind};
@@ -184,6 +184,7 @@ fn peer(shared: &Shared, connection: &quinn::Connection, entry: usize) -> Peer {
     let shown = shown.and_then(|shown| shown.downcast::<Vec<CertificateDer<'static>>>().ok());
     Peer {
         address: connection.remote_address(),
+        ip_text: forwarded::address(connection.remote_address().ip()),
         entry,
         tunnels: shared.tunnels.clone(),
         tls: true,

@@ -1,9 +1,31 @@
 //! Where connections are attended: one thread per core, each with a runtime of its own. A connection stays on its lane, so a
 //! request wakes no other thread (docs/decisions/0008-lanes.md).
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::{
+    cell::Cell,
+    sync::{
+        LazyLock,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 use tokio::runtime::{Builder, Handle};
 use tokio_util::sync::{CancellationToken, DropGuard};
+
+static COUNT: LazyLock<usize> = LazyLock::new(|| std::thread::available_parallelism().map_or(1, usize::from));
+
+thread_local! {
+    static PLACE: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Where connections are kept apart: the lanes, and everything beside them.
+pub fn places() -> usize {
+    *COUNT + 1
+}
+
+/// The place of this thread; 0 beside the lanes.
+pub fn place() -> usize {
+    PLACE.get()
+}
 
 pub struct Lanes {
     handles: Vec<Handle>,
@@ -16,8 +38,7 @@ impl Lanes {
     /// As many as there are cores. Without a thread of their own, connections stay where they were accepted.
     pub fn start() -> Self {
         let closed = CancellationToken::new();
-        let count = std::thread::available_parallelism().map_or(1, usize::from);
-        let handles = (0..count).filter_map(|place| lane(place, closed.clone())).collect();
+        let handles = (1..places()).filter_map(|place| lane(place, closed.clone())).collect();
         Lanes {
             handles,
             next: AtomicUsize::new(0),
@@ -39,6 +60,9 @@ fn lane(place: usize, closed: CancellationToken) -> Option<Handle> {
     let runtime = Builder::new_current_thread().enable_all().build().ok()?;
     let handle = runtime.handle().clone();
     let thread = std::thread::Builder::new().name(format!("lane {place}"));
-    let started = thread.spawn(move || runtime.block_on(closed.cancelled()));
+    let started = thread.spawn(move || {
+        PLACE.set(place);
+        runtime.block_on(closed.cancelled());
+    });
     started.ok().map(|_| handle)
 }

@@ -6,11 +6,11 @@ pub mod lanes;
 mod proxy;
 pub mod tls;
 
-use crate::{acme::challenge, settings::EntryPoint, shared::Shared};
+use crate::{acme::challenge, forwarded, settings::EntryPoint, shared::Shared};
 use axum::{body::Body, response::Response};
 use futures_util::future::BoxFuture;
 use guard::Guard;
-use http::Request;
+use http::{HeaderValue, Request};
 use hyper::{body::Incoming, server::conn::http1, server::conn::http2, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use lanes::Lanes;
@@ -36,6 +36,8 @@ pub struct Peer {
     /// Which entrypoint it came through.
     pub entry: usize,
     pub tls: bool,
+    /// The address as it stands in headers.
+    pub ip_text: HeaderValue,
     /// The server name of its TLS handshake, in lower case.
     pub server_name: Option<Box<str>>,
     /// The chain the client showed, its own certificate first.
@@ -155,6 +157,7 @@ async fn attend(
         address,
         entry,
         tls: false,
+        ip_text: forwarded::address(address.ip()),
         server_name: None,
         certificates: Vec::new(),
         verdict: AtomicU8::new(0),
@@ -167,11 +170,12 @@ async fn attend(
             _ => {}
         };
     }
-    let Ok(handshake) = tokio::time::timeout(settings.header_timeout, shake(&shared, entry, stream, &mut peer)).await
-    else {
+    // Boxed: what lasts for the handshake only, and what is held once for as long as the connection lasts.
+    let handshake = Box::pin(shake(&shared, entry, stream, &mut peer));
+    let Ok(handshake) = tokio::time::timeout(settings.header_timeout, handshake).await else {
         return;
     };
-    match handshake {
+    match handshake.map(Box::new) {
         // The handshake was all the authority wanted.
         Ok(stream) if stream.get_ref().1.alpn_protocol() == Some(challenge::ALPN) => {}
         Ok(stream) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => speak_h2(&shared, stream, peer, stop).await,

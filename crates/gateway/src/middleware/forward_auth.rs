@@ -223,7 +223,7 @@ impl ForwardAuth {
         if !self.trust {
             headers.remove(X_FORWARDED_FOR);
         }
-        forwarded::append_peer(headers, exchange.ip());
+        forwarded::append_peer(headers, exchange.ip_text());
         headers.insert(header::HOST, self.authority.clone());
         question
     }

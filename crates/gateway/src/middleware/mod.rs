@@ -73,6 +73,7 @@ pub enum Flow {
     Answer(Response),
 }
 
+/// What waits for somebody else is boxed, so that a request has no room for what its route does not have.
 impl Middleware {
     pub async fn request(&self, place: usize, request: &mut Request<Body>, exchange: &mut Exchange) -> Flow {
         match self {
@@ -82,20 +83,20 @@ impl Middleware {
             Self::Limit(limit) => limit.request(place, request, exchange).await,
             Self::InFlight(in_flight) => in_flight.request(place, request, exchange),
             Self::IpAllow(allow) => allow.request(request, exchange),
-            Self::Jwt(jwt) => jwt.request(request, exchange).await,
-            Self::ApiKey(key) => key.request(request, exchange).await,
+            Self::Jwt(jwt) => Box::pin(jwt.request(request, exchange)).await,
+            Self::ApiKey(key) => Box::pin(key.request(request, exchange)).await,
             Self::Breaker(breaker) => breaker.request(place, exchange),
-            Self::Retry(retry) => retry::request(retry, request, exchange).await,
-            Self::BasicAuth(auth) => auth.request(request, exchange).await,
+            Self::Retry(retry) => Box::pin(retry::request(retry, request, exchange)).await,
+            Self::BasicAuth(auth) => Box::pin(auth.request(request, exchange)).await,
             Self::DigestAuth(auth) => auth.request(request, exchange),
-            Self::ForwardAuth(auth) => auth.request(place, request, exchange).await,
+            Self::ForwardAuth(auth) => Box::pin(auth.request(place, request, exchange)).await,
             Self::Errors(errors) => {
                 errors.request(place, request, exchange);
                 Flow::On
             }
-            Self::Buffering(buffering) => buffering.request(request, exchange).await,
+            Self::Buffering(buffering) => Box::pin(buffering.request(request, exchange)).await,
             Self::Compress(compress) => compress.request(place, request, exchange),
-            Self::Cache(cache) => cache.request(place, request, exchange).await,
+            Self::Cache(cache) => Box::pin(cache.request(place, request, exchange)).await,
             Self::GrpcWeb(web) => web.request(place, request, exchange),
             Self::PassClientCert(options) => pass_client_cert::request(options, request, exchange),
             Self::ContentType | Self::Idle => Flow::On,
@@ -109,12 +110,12 @@ impl Middleware {
             Self::InFlight(_) => in_flight::response(place, response, exchange),
             Self::Breaker(breaker) => breaker.response(place, response, exchange),
             Self::ForwardAuth(_) => forward_auth::response(place, response, exchange),
-            Self::Errors(errors) => errors.response(place, response, exchange).await,
-            Self::Buffering(buffering) => buffering.response(response, exchange).await,
-            Self::Compress(compress) => compress.response(place, response, exchange).await,
+            Self::Errors(errors) => Box::pin(errors.response(place, response, exchange)).await,
+            Self::Buffering(buffering) => Box::pin(buffering.response(response, exchange)).await,
+            Self::Compress(compress) => Box::pin(compress.response(place, response, exchange)).await,
             Self::Cache(cache) => cache.response(place, response, exchange),
             Self::GrpcWeb(_) => grpc_web::response(place, response, exchange),
-            Self::ContentType => content_type::response(response).await,
+            Self::ContentType => Box::pin(content_type::response(response)).await,
             _ => response,
         }
     }

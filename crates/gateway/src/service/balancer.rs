@@ -2,6 +2,7 @@
 
 use super::{
     budget::Budget,
+    h1::Switched,
     live::Live,
     pool::{Failure, FailureKind, Pool},
     sticky::Sticky,
@@ -22,6 +23,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError, atomic::Ordering::Relaxed},
     time::{Duration, Instant},
 };
+use tokio::io::AsyncWriteExt;
 use tokio_util::task::TaskTracker;
 
 /// How often a kept connection may turn out dead before that is the answer.
@@ -96,7 +98,7 @@ impl Balancer {
         let mut tried = Vec::new();
         let mut tries = 0;
         self.budget.earn();
-        let began = Instant::now();
+        let mut began = None;
         loop {
             let Some(index) = wanted.filter(|_| tries == 0).or_else(|| self.pick(&tried, exchange)) else {
                 return answer::problem(&answer::no_server(&self.name), exchange);
@@ -105,7 +107,8 @@ impl Balancer {
             exchange.server = Some(server.url.clone());
             tries += 1;
             let asked = Instant::now();
-            match self.ask(server, request, exchange).await {
+            let began = *began.get_or_insert(asked);
+            match self.ask(server, request, exchange, asked).await {
                 Ok((response, Some(again))) if may_retry(exchange, tries, began) && self.budget.spend() => {
                     tracing::debug!(
                         service = &*self.name,
@@ -127,7 +130,8 @@ impl Balancer {
                     return response;
                 }
                 Err(failure) => {
-                    if failure.kind != FailureKind::Timeout && !failure.kept {
+                    let its_fault = !failure.kept && failure.kind != FailureKind::Client;
+                    if failure.kind != FailureKind::Timeout && its_fault {
                         server.live.set_aside(ASIDE);
                     }
                     tracing::debug!(service = &*self.name, server = &*server.url, cause = failure.cause, kind = ?failure.kind, "a server did not answer");
@@ -163,19 +167,18 @@ impl Balancer {
         server: &Server,
         request: Request<Body>,
         exchange: &Exchange,
+        asked: Instant,
     ) -> Result<(Response, Option<Request<Body>>), Failure> {
-        let (request, original) = self.prepare(server, request, exchange);
-        let upgrade = exchange.upgrade;
-        let (request, client_side) = if upgrade {
-            take_upgrade(request)
-        } else {
-            (request, None)
+        let safe = !exchange.upgrade && (is_idempotent(request.method()) || exchange.retry.any_method);
+        let (request, original) = self.prepare(server, request, exchange, safe);
+        let (request, client_side) = match exchange.upgrade {
+            true => take_upgrade(request),
+            false => (request, None),
         };
-        let started = Instant::now();
         let _working = Working::on(&server.live);
         match server.pool.send(request).await {
             Ok(mut response) => {
-                server.live.answered(started.elapsed());
+                server.live.answered(asked.elapsed());
                 server.live.recovered();
                 if response.status().is_server_error() {
                     self.note_failure(server);
@@ -189,13 +192,13 @@ impl Balancer {
                 Ok((response, again))
             }
             Err(mut failure) => {
-                if !failure.kept {
+                if !failure.kept && failure.kind != FailureKind::Client {
                     self.note_failure(server);
                 }
                 // A server that is slow is not helped by asking again, unless the route says so.
-                if failure.kind != FailureKind::Timeout || exchange.retry.attempts > 1 {
-                    failure.request = failure.request.or(original);
-                }
+                let again = failure.kind != FailureKind::Timeout || exchange.retry.attempts > 1;
+                let whole = failure.request.take().filter(|_| safe || !failure.sent);
+                failure.request = whole.or(original).filter(|_| again);
                 Err(failure)
             }
         }
@@ -220,6 +223,7 @@ impl Balancer {
         server: &Server,
         mut request: Request<Body>,
         exchange: &Exchange,
+        safe: bool,
     ) -> (Request<Body>, Option<Request<Body>>) {
         if !self.pass_host {
             request.headers_mut().insert(header::HOST, server.authority.clone());
@@ -231,13 +235,12 @@ impl Balancer {
             let _ = set_target(&mut request, target);
         }
         *request.version_mut() = http::Version::HTTP_11;
-        let safe = is_idempotent(request.method()) || exchange.retry.any_method;
-        let body = exchange
-            .retry
-            .body
-            .clone()
-            .or(request.body().is_end_stream().then(Bytes::new));
-        let copy = body.filter(|_| safe && !exchange.upgrade);
+        let retry = &exchange.retry;
+        // Over HTTP/1.1 a request without a body is whole until there is an answer.
+        let copied =
+            retry.body.is_some() || !retry.statuses.is_empty() || retry.attempts > 1 || server.pool.may_speak_h2();
+        let body = || retry.body.clone().or(request.body().is_end_stream().then(Bytes::new));
+        let copy = if safe && copied { body() } else { None };
         let copy = copy.map(|body| copy_with(&request, body));
         (request, copy)
     }
@@ -336,6 +339,7 @@ pub fn refusal(kind: FailureKind, service: &str) -> Error {
             "UPSTREAM_TIMEOUT",
             format!("'{service}' did not answer in time"),
         ),
+        FailureKind::Client => answer::bad_request("the body ended before it was whole"),
         FailureKind::Connect => Error::new(
             Kind::BadGateway,
             "UPSTREAM_UNREACHABLE",
@@ -357,15 +361,18 @@ fn take_upgrade(mut request: Request<Body>) -> (Request<Body>, Option<hyper::upg
 
 /// Both sides have switched: from here on bytes pass unread.
 fn join(response: &mut Response, client_side: Option<hyper::upgrade::OnUpgrade>, tunnels: &TaskTracker) {
-    let server_side = hyper::upgrade::on(response);
-    let Some(client_side) = client_side else { return };
+    let switched = response.extensions_mut().remove::<Switched>();
+    let server_side = switched.and_then(|switched| switched.take());
+    let (Some(client_side), Some((mut server, said))) = (client_side, server_side) else {
+        return;
+    };
     tunnels.spawn(async move {
-        let (Ok(client), Ok(server)) = (client_side.await, server_side.await) else {
-            return;
-        };
-        let (mut client, mut server) = (TokioIo::new(client), TokioIo::new(server));
-        // Either side may end a tunnel as it likes.
-        let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
+        let Ok(client) = client_side.await else { return };
+        let mut client = TokioIo::new(client);
+        if client.write_all(&said).await.is_ok() {
+            // Either side may end a tunnel as it likes.
+            let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
+        }
     });
 }
 

@@ -196,7 +196,9 @@ async fn ask(name: &str, service: &Service, exchange: &Exchange) -> (String, Hea
     request
         .headers_mut()
         .insert(header::HOST, HeaderValue::from_static("localhost"));
-    http_chassis::request_id::set(request.headers_mut(), &exchange.request_id);
+    request
+        .headers_mut()
+        .insert(http_chassis::request_id::HEADER, exchange.request_id.clone());
     let answer = async {
         let response = service.call(request, &mut aside).await;
         let status = response.status();

@@ -2,6 +2,7 @@
 
 pub mod balancer;
 pub mod budget;
+pub mod h1;
 pub mod h2;
 pub mod health;
 pub mod internal;

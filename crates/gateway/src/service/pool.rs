@@ -1,29 +1,27 @@
-//! Kept connections to one server: many of HTTP/1.1, or one of HTTP/2. hyper drives each; which one a request takes is decided here,
-//! which is all a reverse proxy needs of a client.
+//! Kept connections to one server, on each lane: many of HTTP/1.1, or one of HTTP/2. Which one a request takes is decided here.
 
-use super::h2;
-
-use axum::body::Body;
-use bytes::Bytes;
-use http::{Request, Response};
-use http_body::{Body as _, Frame, SizeHint};
-use hyper::{
-    body::Incoming,
-    client::conn::{
-        TrySendError,
-        http1::{self, SendRequest},
-    },
+use super::{
+    h1::{self, Wire},
+    h2,
 };
+use crate::listener::lanes;
+use axum::body::Body;
+use http::{Request, Response};
+use hyper::client::conn::http2::SendRequest;
 use hyper_util::rt::TokioIo;
 use std::{
     collections::VecDeque,
     io,
-    pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
-    task::{Context, Poll, ready},
+    pin::{Pin, pin},
+    sync::{Arc, Mutex, PoisonError, Weak},
     time::{Duration, Instant},
 };
 use tokio::net::TcpStream;
+use tokio_util::either::Either;
+
+/// How often kept connections are looked at: what a server has closed should not wait for the next request to be let go.
+const SWEEP_EVERY: Duration = Duration::from_secs(5);
+const SWEEP_AT_MOST_EVERY: Duration = Duration::from_millis(100);
 
 /// How servers are reached.
 #[derive(Clone)]
@@ -58,8 +56,27 @@ pub struct Pool {
     address: String,
     speaks: Speaks,
     transport: Transport,
-    idle: Mutex<VecDeque<Idle>>,
+    /// By the thread that attends them: a request wakes no other thread for its server's sake.
+    kept: Box<[Kept]>,
+}
+
+#[derive(Default)]
+struct Kept {
+    idle: Mutex<Idle>,
     h2: h2::Connection,
+}
+
+#[derive(Default)]
+struct Idle {
+    /// The latest last, each with when it was first seen here.
+    connections: VecDeque<(h1::Connection, Option<Instant>)>,
+    swept: bool,
+}
+
+/// A connection on loan: it comes back to where it is attended.
+pub struct Lease {
+    pool: Arc<Pool>,
+    place: usize,
 }
 
 /// What is spoken with a server.
@@ -72,20 +89,18 @@ pub enum Speaks {
 }
 
 enum Dialled {
-    Http1(SendRequest<Body>),
-    Http2(hyper::client::conn::http2::SendRequest<Body>),
+    Http1(h1::Connection),
+    Http2(SendRequest<Body>),
 }
 
-struct Idle {
-    sender: SendRequest<Body>,
-    since: Instant,
-}
-
-/// Why there is no answer, and the request if it can be sent again.
+/// Why there is no answer.
 pub struct Failure {
     pub kind: FailureKind,
     pub cause: String,
+    /// If it is whole.
     pub request: Option<Request<Body>>,
+    /// The server may have seen the request: only what does no harm twice may be sent again.
+    pub sent: bool,
     /// It happened on a kept connection, which the server may have been closing: no sign of its health.
     pub kept: bool,
 }
@@ -98,6 +113,8 @@ pub enum FailureKind {
     Broken,
     /// No answer in time.
     Timeout,
+    /// The client's body ended early: no fault of the server.
+    Client,
 }
 
 impl Pool {
@@ -106,13 +123,20 @@ impl Pool {
             address,
             speaks,
             transport,
-            idle: Mutex::default(),
-            h2: h2::Connection::default(),
+            kept: (0..lanes::places()).map(|_| Kept::default()).collect(),
         }
     }
 
     pub fn address(&self) -> &str {
         &self.address
+    }
+
+    pub fn may_speak_h2(&self) -> bool {
+        match self.speaks {
+            Speaks::Http1 => false,
+            Speaks::Http2 => true,
+            Speaks::Tls(_) => self.transport.http2,
+        }
     }
 
     /// Sends over a kept connection or a new one.
@@ -121,10 +145,12 @@ impl Pool {
     /// See [`Failure`].
     pub async fn send(self: &Arc<Self>, request: Request<Body>) -> Result<Response<Body>, Failure> {
         let mut request = request;
+        let place = lanes::place();
+        let here = &self.kept[place];
         // A protocol switch needs a connection of its own, which HTTP/2 has none to give.
         let switches = request.headers().contains_key(http::header::UPGRADE);
-        if let Some(sender) = self.h2.get().filter(|_| !switches) {
-            match self.over_h2(sender, request).await {
+        if let Some(sender) = here.h2.get().filter(|_| !switches) {
+            match Box::pin(self.over_h2(sender, request)).await {
                 Err(Failure {
                     kind: FailureKind::Broken,
                     request: Some(again),
@@ -133,141 +159,92 @@ impl Pool {
                 done => return done.map_err(|failure| Failure { kept: true, ..failure }),
             }
         }
-        while let Some(sender) = self.kept() {
-            match self.over(sender, request).await {
-                // A kept connection the server had closed in the meantime is no failure of the server.
-                Err(Failure {
-                    kind: FailureKind::Broken,
-                    request: Some(again),
-                    ..
-                }) => request = again,
-                done => return done.map_err(|failure| Failure { kept: true, ..failure }),
-            }
-        }
-        match self.connect(switches).await {
-            Ok(Dialled::Http1(sender)) => self.over(sender, request).await,
-            Ok(Dialled::Http2(sender)) => {
-                self.h2.set(&sender);
-                self.over_h2(sender, request).await
-            }
-            Err(error) => Err(Failure {
-                kind: FailureKind::Connect,
-                cause: error.to_string(),
-                request: Some(request),
-                kept: false,
-            }),
-        }
-    }
-
-    async fn over(
-        self: &Arc<Self>,
-        mut sender: SendRequest<Body>,
-        request: Request<Body>,
-    ) -> Result<Response<Body>, Failure> {
-        let sent = sender.try_send_request(request);
-        let response = self.in_time(sent).await?;
-        Ok(self.watch(response, sender))
-    }
-
-    async fn over_h2(
-        &self,
-        mut sender: hyper::client::conn::http2::SendRequest<Body>,
-        request: Request<Body>,
-    ) -> Result<Response<Body>, Failure> {
-        let secure = matches!(self.speaks, Speaks::Tls(_));
-        let sent = sender.try_send_request(h2::in_form(request, secure, &self.address));
-        match self.in_time(sent).await {
-            Ok(response) => Ok(response.map(Body::new)),
-            Err(failure) => Err(Failure {
-                request: failure.request.map(h2::out_of_form),
-                ..failure
-            }),
-        }
-    }
-
-    async fn in_time(
-        &self,
-        sent: impl Future<Output = Result<Response<Incoming>, TrySendError<Request<Body>>>>,
-    ) -> Result<Response<Incoming>, Failure> {
-        let limit = self.transport.header_timeout;
-        let answer = match limit.is_zero() {
-            true => Ok(sent.await),
-            false => tokio::time::timeout(limit, sent).await,
+        let kept = here.take();
+        let is_kept = kept.is_some();
+        let connection = match kept {
+            Some(connection) => connection,
+            // Boxed: what is rare must not make room in every request.
+            None => match Box::pin(self.connect(switches)).await {
+                Ok(Dialled::Http1(connection)) => connection,
+                Ok(Dialled::Http2(sender)) => {
+                    here.h2.set(&sender);
+                    return Box::pin(self.over_h2(sender, request)).await;
+                }
+                Err(error) => {
+                    return Err(Failure {
+                        kind: FailureKind::Connect,
+                        cause: error.to_string(),
+                        request: Some(request),
+                        sent: false,
+                        kept: false,
+                    });
+                }
+            },
         };
-        match answer {
-            Ok(Ok(response)) => Ok(response),
-            Ok(Err(mut failed)) => Err(Failure {
-                kind: FailureKind::Broken,
-                request: failed.take_message(),
-                cause: cause(failed.error()),
-                kept: false,
-            }),
-            Err(_) => Err(Failure {
-                kind: FailureKind::Timeout,
-                cause: format!("no answer within {limit:?}"),
-                request: None,
-                kept: false,
-            }),
-        }
-    }
-
-    /// The connection comes back when the body has been read to its end.
-    fn watch(self: &Arc<Self>, response: Response<Incoming>, sender: SendRequest<Body>) -> Response<Body> {
-        if response.status() == http::StatusCode::SWITCHING_PROTOCOLS {
-            return response.map(Body::new);
-        }
-        let lease = Some((sender, self.clone()));
-        response.map(|body| {
-            let mut body = Returning { body, lease };
-            if body.body.is_end_stream() {
-                body.give_back();
-                return Body::empty();
-            }
-            Body::new(body)
+        let answer = self.over_h1(connection, place, request).await;
+        answer.map_err(|failure| Failure {
+            kept: is_kept,
+            ..failure
         })
     }
 
-    fn kept(&self) -> Option<SendRequest<Body>> {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut busy = None;
-        let found = loop {
-            let Some(Idle { mut sender, since }) = idle.pop_back() else {
-                break None;
-            };
-            if since.elapsed() > self.transport.idle_timeout {
-                // Older ones lie below.
-                idle.clear();
-                break None;
-            }
-            match poll_once(&mut sender) {
-                Poll::Ready(true) => break Some(sender),
-                Poll::Ready(false) => {}
-                Poll::Pending => {
-                    busy = Some(Idle { sender, since });
-                    break None;
-                }
-            }
+    async fn over_h1(
+        self: &Arc<Self>,
+        connection: h1::Connection,
+        place: usize,
+        request: Request<Body>,
+    ) -> Result<Response<Body>, Failure> {
+        let lease = Lease {
+            pool: self.clone(),
+            place,
         };
-        idle.extend(busy);
-        found
+        let answer = pin!(connection.send(request, lease));
+        let broken = match self.in_time(answer).await? {
+            Ok(response) => return Ok(response),
+            Err(broken) => broken,
+        };
+        Err(Failure {
+            kind: match broken.by_client {
+                true => FailureKind::Client,
+                false => FailureKind::Broken,
+            },
+            cause: broken.cause.to_string(),
+            request: broken.request,
+            sent: true,
+            kept: false,
+        })
     }
 
-    fn keep(&self, sender: SendRequest<Body>) {
-        if sender.is_closed() {
-            return;
+    async fn over_h2(&self, mut sender: SendRequest<Body>, request: Request<Body>) -> Result<Response<Body>, Failure> {
+        let secure = matches!(self.speaks, Speaks::Tls(_));
+        let sent = pin!(sender.try_send_request(h2::in_form(request, secure, &self.address)));
+        match self.in_time(sent).await? {
+            Ok(response) => Ok(response.map(Body::new)),
+            Err(mut failed) => {
+                let unsent = failed.take_message();
+                Err(Failure {
+                    kind: FailureKind::Broken,
+                    cause: cause(failed.error()),
+                    sent: unsent.is_none(),
+                    request: unsent.map(h2::out_of_form),
+                    kept: false,
+                })
+            }
         }
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        if idle
-            .front()
-            .is_some_and(|oldest| oldest.since.elapsed() > self.transport.idle_timeout)
-            || idle.len() >= self.transport.most_idle
-        {
-            idle.pop_front();
+    }
+
+    async fn in_time<T>(&self, answer: Pin<&mut impl Future<Output = T>>) -> Result<T, Failure> {
+        let limit = self.transport.header_timeout;
+        if limit.is_zero() {
+            return Ok(answer.await);
         }
-        idle.push_back(Idle {
-            sender,
-            since: Instant::now(),
-        });
+        tokio::time::timeout(limit, answer).await.map_err(|_| Failure {
+            kind: FailureKind::Timeout,
+            cause: format!("no answer within {limit:?}"),
+            request: None,
+            sent: true,
+            kept: false,
+        })
     }
 
     async fn connect(&self, switches: bool) -> io::Result<Dialled> {
@@ -276,19 +253,69 @@ impl Pool {
             stream.set_nodelay(true)?;
             match &self.speaks {
                 Speaks::Http2 if !switches => h2::handshake(TokioIo::new(stream)).await.map(Dialled::Http2),
-                Speaks::Http1 | Speaks::Http2 => handshake(TokioIo::new(stream)).await.map(Dialled::Http1),
+                Speaks::Http1 | Speaks::Http2 => Ok(http1(Either::Left(stream))),
                 Speaks::Tls(name) => {
                     let stream = self.secure(stream, name, switches).await?;
                     if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
                         return h2::handshake(TokioIo::new(stream)).await.map(Dialled::Http2);
                     }
-                    handshake(TokioIo::new(stream)).await.map(Dialled::Http1)
+                    Ok(http1(Either::Right(Box::new(stream))))
                 }
             }
         };
         match tokio::time::timeout(self.transport.dial_timeout, dial).await {
             Ok(done) => done,
             Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "connecting took too long")),
+        }
+    }
+}
+
+impl Lease {
+    /// The connection can serve another request.
+    pub fn end(self, connection: h1::Connection) {
+        let Self { pool, place } = self;
+        let most = pool.transport.most_idle.div_ceil(pool.kept.len() - 1);
+        if most == 0 {
+            return;
+        }
+        let mut idle = pool.kept[place].idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.connections.len() >= most {
+            idle.connections.pop_front();
+        }
+        idle.connections.push_back((connection, None));
+        if !std::mem::replace(&mut idle.swept, true) {
+            tokio::spawn(sweep(Arc::downgrade(&pool), place, pool.transport.idle_timeout));
+        }
+    }
+}
+
+impl Kept {
+    /// The one used last, so that those not needed grow old.
+    fn take(&self) -> Option<h1::Connection> {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        while let Some((mut connection, _)) = idle.connections.pop_back() {
+            if connection.is_alive() {
+                return Some(connection);
+            }
+        }
+        None
+    }
+}
+
+/// Lets go what a server has closed or nobody has used for long, as long as anything is kept.
+async fn sweep(pool: Weak<Pool>, place: usize, longest: Duration) {
+    let pause = SWEEP_EVERY.min(longest / 4).max(SWEEP_AT_MOST_EVERY);
+    loop {
+        tokio::time::sleep(pause).await;
+        let Some(pool) = pool.upgrade() else { return };
+        let mut idle = pool.kept[place].idle.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.connections.retain_mut(|(connection, seen)| {
+            let since = seen.get_or_insert_with(Instant::now);
+            since.elapsed() <= longest && connection.is_alive()
+        });
+        if idle.connections.is_empty() {
+            idle.swept = false;
+            return;
         }
     }
 }
@@ -311,29 +338,8 @@ impl Pool {
     }
 }
 
-async fn handshake<T>(io: T) -> io::Result<SendRequest<Body>>
-where
-    T: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
-{
-    let (sender, connection) = http1::Builder::new().handshake(io).await.map_err(io::Error::other)?;
-    // Ends with the connection: when the sender is dropped, or the server closes.
-    tokio::spawn(async move {
-        if let Err(error) = connection.with_upgrades().await {
-            tracing::debug!(%error, "a connection to a server ended early");
-        }
-    });
-    Ok(sender)
-}
-
-/// Whether the connection takes a request now; `false` when it is dead.
-fn poll_once(sender: &mut SendRequest<Body>) -> Poll<bool> {
-    if sender.is_ready() {
-        return Poll::Ready(true);
-    }
-    if sender.is_closed() {
-        return Poll::Ready(false);
-    }
-    Poll::Pending
+fn http1(wire: Wire) -> Dialled {
+    Dialled::Http1(h1::Connection::new(wire))
 }
 
 fn cause(error: &hyper::Error) -> String {
@@ -345,42 +351,4 @@ fn cause(error: &hyper::Error) -> String {
         next = source.source();
     }
     text
-}
-
-/// A body that gives its connection back at its end.
-struct Returning {
-    body: Incoming,
-    lease: Option<(SendRequest<Body>, Arc<Pool>)>,
-}
-
-impl Returning {
-    fn give_back(&mut self) {
-        if let Some((sender, pool)) = self.lease.take() {
-            pool.keep(sender);
-        }
-    }
-}
-
-impl http_body::Body for Returning {
-    type Data = Bytes;
-    type Error = hyper::Error;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
-        match &frame {
-            None => self.give_back(),
-            Some(Ok(_)) if self.body.is_end_stream() => self.give_back(),
-            Some(Ok(_)) => {}
-            Some(Err(_)) => self.lease = None,
-        }
-        Poll::Ready(frame)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
 }
