@@ -3,17 +3,25 @@
 use super::Plan;
 use crate::{
     process::Process,
-    settings::{Settings, Telemetry, parse::Rate},
+    settings::{Acme, Settings, Telemetry, parse::Rate},
 };
 use foundation::{Error, Kind, Result};
-use gateway::settings::resolver::Storage;
-use gateway::{Admin, At, Builtin, EntryPoint, Gateway, Inputs, model::Mistake, traefik::Static};
+use gateway::{
+    Admin, At, Builtin, EntryPoint, Gateway, Inputs,
+    model::{Domain, Mistake, RouterTls},
+    settings::{
+        Redirect,
+        resolver::{KeyType, Resolver, Storage},
+    },
+    traefik::Static,
+};
 use http_chassis::{auth::Verifier, in_process::InProcess};
 use postgres_chassis::{DatabaseUrl, migrate};
 use std::{
     collections::HashMap,
     fs,
     net::{SocketAddr, TcpListener},
+    path::Path,
     sync::Arc,
 };
 
@@ -99,7 +107,7 @@ pub fn telemetry(settings: &Settings, plan: &Plan) -> Result<Telemetry> {
 fn whole_settings(settings: &Settings, plan: &Plan, has_database: bool) -> Result<gateway::Settings> {
     let own = gateway::Settings {
         has_database,
-        ..gateway_settings(settings, plan)?
+        ..gateway_settings(settings, plan, has_database)?
     };
     if speaks_traefik(plan) {
         over(own, &plan.traefik)
@@ -143,15 +151,29 @@ fn dns_variables() -> HashMap<String, String> {
     std::env::vars().filter(|(name, _)| wanted(name)).collect()
 }
 
-fn gateway_settings(settings: &Settings, plan: &Plan) -> Result<gateway::Settings> {
+fn gateway_settings(settings: &Settings, plan: &Plan, has_database: bool) -> Result<gateway::Settings> {
     let forwarded = gateway::settings::Forwarded::trusting(&settings.trusted_proxies)?;
     let mut web = EntryPoint::new("web", &settings.addresses.http.to_string());
     web.forwarded = forwarded.clone();
     web.as_default = true;
-    let mut entry_points = vec![web];
     let usual = plan.up.then(|| SocketAddr::from(([127, 0, 0, 1], 8443)));
-    if let Some(address) = settings.addresses.https.unwrap_or(usual) {
+    let https = settings.addresses.https.unwrap_or(usual);
+    if settings.http_redirect {
+        web.redirect = Some(redirect(settings, https)?);
+    }
+    let mut entry_points = vec![web];
+    let mut resolvers = Vec::new();
+    if settings.acme.is_some() && https.is_none() {
+        return Err(unusable(
+            "PORTICO_ACME_EMAIL: certificates need the TLS entrypoint; set PORTICO_HTTPS_ADDR",
+        ));
+    }
+    if let Some(address) = https {
         let mut websecure = EntryPoint::new("websecure", &address.to_string()).with_tls();
+        if let Some(acme) = &settings.acme {
+            websecure.tls = Some(certified(settings)?);
+            resolvers.push(resolver(acme, &settings.data_dir, has_database));
+        }
         websecure.forwarded = forwarded;
         websecure.as_default = true;
         entry_points.push(websecure);
@@ -167,8 +189,80 @@ fn gateway_settings(settings: &Settings, plan: &Plan) -> Result<gateway::Setting
         drain: settings.shutdown_deadline,
         admin: Some(Admin::whole("admin")),
         environment: Arc::new(std::env::vars().collect()),
+        resolvers,
         ..gateway::Settings::default()
     })
+}
+
+const RESOLVER: &str = "acme";
+
+fn resolver(acme: &Acme, data_dir: &Path, has_database: bool) -> Resolver {
+    Resolver {
+        name: RESOLVER.into(),
+        email: acme.email.clone(),
+        server: acme.server.clone(),
+        storage: match has_database {
+            true => Storage::Postgres("default".into()),
+            false => Storage::File(data_dir.join("acme.json")),
+        },
+        key_type: KeyType::Ec256,
+        external: None,
+        preferred_chain: String::new(),
+        profile: String::new(),
+        authorities: acme.authority.iter().cloned().collect(),
+        server_name: None,
+        duration_hours: None,
+        challenge: acme.challenge.clone(),
+    }
+}
+
+/// A certificate for each name we are known by; one that cannot be had keeps none of the others back.
+fn certified(settings: &Settings) -> Result<RouterTls> {
+    let public = settings.public_url.as_deref().and_then(|url| url::Url::parse(url).ok());
+    let public = public.as_ref().and_then(|url| url.domain()).map(str::to_owned);
+    let names = public.iter().chain(&settings.short_domains).chain(&settings.cdn_domain);
+    let names: Vec<&String> = names.filter(|name| name.contains('.')).collect();
+    if names.is_empty() {
+        return Err(unusable(
+            "PORTICO_ACME_EMAIL: there is no name to order a certificate for; set PORTICO_PUBLIC_URL=https://<your host>, \
+             PORTICO_SHORT_DOMAINS or PORTICO_CDN_DOMAIN",
+        ));
+    }
+    let domain = |name: &&String| Domain {
+        main: Some((*name).clone()),
+        sans: None,
+    };
+    Ok(RouterTls {
+        options: None,
+        cert_resolver: Some(RESOLVER.into()),
+        domains: Some(names.iter().map(domain).collect()),
+    })
+}
+
+/// Where the outside finds the TLS entrypoint: at the port of the public URL, else where it listens.
+fn redirect(settings: &Settings, https: Option<SocketAddr>) -> Result<Redirect> {
+    let public = settings.public_url.as_deref().and_then(|url| url::Url::parse(url).ok());
+    let public = public.filter(|url| url.scheme() == "https");
+    let port = public.and_then(|url| url.port_or_known_default());
+    let to = match (port, https) {
+        (_, None) => {
+            return Err(unusable(
+                "PORTICO_HTTP_REDIRECT: there is no TLS entrypoint; set PORTICO_HTTPS_ADDR",
+            ));
+        }
+        (Some(port), _) => format!(":{port}"),
+        (None, Some(_)) => "websecure".into(),
+    };
+    Ok(Redirect {
+        to,
+        scheme: "https".into(),
+        permanent: true,
+        priority: None,
+    })
+}
+
+fn unusable(message: &str) -> Error {
+    Error::new(Kind::Invalid, "SETTINGS", message)
 }
 
 /// Traefik's static configuration says which entrypoints and providers there are; ours stays for what it does not say.

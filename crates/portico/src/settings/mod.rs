@@ -20,6 +20,9 @@ pub struct Settings {
     pub service_urls: ServiceUrls,
     pub public_url: Option<String>,
     pub s3_public_url: Option<String>,
+    pub acme: Option<Acme>,
+    /// Plain requests are sent to the TLS entrypoint.
+    pub http_redirect: bool,
     pub short_domains: Vec<String>,
     pub clicks: Clicks,
     pub cdn_domain: Option<String>,
@@ -60,6 +63,15 @@ pub struct ServiceUrls {
     pub core: Option<Vec<String>>,
     pub media: Option<Vec<String>>,
     pub links: Option<Vec<String>>,
+}
+
+/// From whom certificates are ordered.
+#[derive(Debug)]
+pub struct Acme {
+    pub email: String,
+    pub server: String,
+    pub authority: Option<String>,
+    pub challenge: gateway::settings::resolver::Challenge,
 }
 
 #[derive(Debug)]

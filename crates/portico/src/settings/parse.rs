@@ -1,5 +1,6 @@
 //! The forms a value can have, each with its own complaint.
 
+use gateway::settings::resolver::{Challenge, DnsChallenge};
 use std::{
     net::{SocketAddr, ToSocketAddrs},
     time::Duration,
@@ -126,6 +127,25 @@ pub fn pairs(text: &str) -> Result<Vec<(String, String)>, String> {
             None => Err(format!("'{item}' is no key=value pair")),
         })
         .collect()
+}
+
+/// How an authority is shown that a name is ours.
+pub fn challenge(text: &str) -> Result<Challenge, String> {
+    match text.split_once(':').unwrap_or((text, "")) {
+        ("http", "") => Ok(Challenge::Http {
+            entry_point: "web".into(),
+        }),
+        ("tls", "") => Ok(Challenge::TlsAlpn),
+        ("dns", provider @ ("cloudflare" | "exec")) => Ok(Challenge::Dns(DnsChallenge {
+            provider: provider.into(),
+            resolvers: Vec::new(),
+            delay: Duration::ZERO,
+            check: true,
+        })),
+        _ => Err(format!(
+            "'{text}' is no challenge; there are http, tls, dns:cloudflare and dns:exec"
+        )),
+    }
 }
 
 /// A base URL, without a slash at the end.

@@ -1,7 +1,7 @@
 //! From texts to settings: each value parsed by its own rule, mistakes noted with their place, none hiding another.
 
 use super::{
-    Addresses, Clicks, Database, Hasura, Limits, ObjectStore, ServiceUrls, Settings, Telemetry, Tokens, parse,
+    Acme, Addresses, Clicks, Database, Hasura, Limits, ObjectStore, ServiceUrls, Settings, Telemetry, Tokens, parse,
     sources::{Mistake, Source, Values},
     table,
 };
@@ -37,6 +37,8 @@ impl<'a> Reader<'a> {
         let media_max_upload = self.required("media_max_upload", parse::bytes);
         let shutdown_deadline = self.required("shutdown_deadline", parse::duration);
         let take_over = self.required("take_over", parse::switch);
+        let http_redirect = self.required("http_redirect", parse::switch);
+        let acme = self.acme();
         let clicks = self.clicks();
         let admin = self.admin();
         let smtp = self.smtp();
@@ -46,6 +48,8 @@ impl<'a> Reader<'a> {
             service_urls,
             public_url,
             s3_public_url,
+            acme,
+            http_redirect: http_redirect?,
             short_domains: self.list("short_domains"),
             clicks: clicks?,
             cdn_domain: self.text("cdn_domain"),
@@ -93,6 +97,21 @@ impl<'a> Reader<'a> {
             media: self.optional("media_url", urls),
             links: self.optional("links_url", urls),
         }
+    }
+
+    fn acme(&mut self) -> Option<Acme> {
+        let server = self.required("acme_server", parse::base_url);
+        let challenge = self.required("acme_challenge", parse::challenge);
+        let email = |text: &str| match text.split_once('@') {
+            Some((name, host)) if !name.is_empty() && host.contains('.') => Ok(text.to_owned()),
+            _ => Err(format!("'{text}' is no mail address")),
+        };
+        Some(Acme {
+            email: self.optional("acme_email", email)?,
+            server: server?,
+            authority: self.text("acme_ca"),
+            challenge: challenge?,
+        })
     }
 
     fn clicks(&mut self) -> Option<Clicks> {

@@ -109,6 +109,36 @@ pub const SETTINGS: &[Setting] = &[
         "the base URL the outside uses for the local store; default: its listener",
     ),
     plain(
+        "acme_email",
+        "PORTICO_ACME_EMAIL",
+        None,
+        "certificates are ordered under this address, for the hosts of PORTICO_PUBLIC_URL, PORTICO_SHORT_DOMAINS and PORTICO_CDN_DOMAIN",
+    ),
+    plain(
+        "acme_server",
+        "PORTICO_ACME_SERVER",
+        Some(gateway::settings::resolver::LETS_ENCRYPT),
+        "the certificate authority's directory",
+    ),
+    plain(
+        "acme_ca",
+        "PORTICO_ACME_CA",
+        None,
+        "a PEM file with the root the authority's own server is trusted by; default: the web's roots",
+    ),
+    plain(
+        "acme_challenge",
+        "PORTICO_ACME_CHALLENGE",
+        Some("http"),
+        "how names are proven: http (port 80 leads to 'web'), tls (443 to 'websecure'), dns:cloudflare or dns:exec",
+    ),
+    plain(
+        "http_redirect",
+        "PORTICO_HTTP_REDIRECT",
+        Some("off"),
+        "on: plain requests are sent to the TLS entrypoint",
+    ),
+    plain(
         "short_domains",
         "PORTICO_SHORT_DOMAINS",
         None,
