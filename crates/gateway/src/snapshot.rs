@@ -96,7 +96,10 @@ impl Route {
         let mut response = loop {
             let Some(middleware) = self.chain.get(entered) else {
                 forwarded::append_peer(request.headers_mut(), exchange.ip_text());
-                break self.service.call(request, exchange).await;
+                break match self.service.at_once(&request) {
+                    Some(response) => response,
+                    None => self.service.call(request, exchange).await,
+                };
             };
             match middleware.request(entered, &mut request, exchange).await {
                 Flow::On => entered += 1,

@@ -29,8 +29,8 @@ pub const WRONGS: [&str; 6] = [
 /// An answer up to this long is written in one piece.
 const SMALL: usize = 1024;
 
-/// So much of a head is read at once over TLS.
-const HEAD_READ: usize = 2 * 1024;
+/// So much of a head is read at first over TLS.
+const HEAD_READ: usize = 1024;
 
 pub struct Guard<T> {
     io: T,
@@ -235,9 +235,9 @@ impl<T: AsyncRead + Unpin> AsyncRead for Guard<T> {
 }
 
 impl<T: AsyncRead + Unpin> Guard<T> {
-    /// TLS clears all the room it is given. While a head is awaited that is little, so that an idle connection stays small.
+    /// TLS clears all the room it is given. While a request is awaited that is little, so that an idle connection stays small.
     fn read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if !self.peer.tls || self.scanner.at != At::Head {
+        if !self.peer.tls || self.scanner.at != At::Head || self.scanner.in_head() {
             return Pin::new(&mut self.io).poll_read(cx, buf);
         }
         let most = buf.remaining().min(HEAD_READ);

@@ -165,7 +165,7 @@ async fn attend(
     };
     if first[0] != HANDSHAKE {
         return match tokio::time::timeout(settings.header_timeout, is_h2(&stream)).await {
-            Ok(Ok(true)) => speak_h2(&shared, stream, peer, stop).await,
+            Ok(Ok(true)) => Box::pin(speak_h2(&shared, stream, peer, stop)).await,
             Ok(Ok(false)) => speak_h1(&shared, settings, stream, peer, stop).await,
             _ => {}
         };
@@ -178,7 +178,9 @@ async fn attend(
     match handshake.map(Box::new) {
         // The handshake was all the authority wanted.
         Ok(stream) if stream.get_ref().1.alpn_protocol() == Some(challenge::ALPN) => {}
-        Ok(stream) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => speak_h2(&shared, stream, peer, stop).await,
+        Ok(stream) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => {
+            Box::pin(speak_h2(&shared, stream, peer, stop)).await;
+        }
         Ok(stream) => speak_h1(&shared, settings, stream, peer, stop).await,
         Err(error) => tracing::debug!(%error, "a TLS handshake failed"),
     }
