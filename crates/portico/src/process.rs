@@ -38,7 +38,7 @@ impl Process {
             Some((settings, (sender, receiver))) => (Some(sender), Some((settings, receiver))),
             None => (None, None),
         };
-        let logs = telemetry::logs::install(&settings.log, tee).map_err(wrong)?;
+        let logs = telemetry::logs::install(&settings.log, settings.log_file.as_deref(), tee).map_err(wrong)?;
         let tracer = match settings.trace.clone() {
             Some(trace) => Tracer::export(trace, client.clone()).map_err(wrong)?,
             None => Tracer::default(),

@@ -8,4 +8,5 @@ pub mod client;
 pub mod context;
 pub mod logs;
 pub mod metrics;
+pub mod sink;
 pub mod trace;

@@ -1,15 +1,16 @@
-//! JSON logs on stdout, one object a line: `timestamp`, `level`, `target`, `message`, then the event's own fields, and the
+//! JSON logs on standard output, or in a file, one object a line: `timestamp`, `level`, `target`, `message`, then the event's own fields, and the
 //! `request_id` and `trace_id` of the request being served.
 //!
 //! Lines gather in memory and are written every 50 ms, or at once from WARN on: a write per line would cost more than
 //! answering a redirect does.
 
-use crate::context;
+use crate::{context, sink::Sink};
 use serde_json::Value;
 use std::{
     fmt,
-    io::{self, Write},
-    sync::{Arc, Mutex, PoisonError, mpsc},
+    io::Write,
+    path::Path,
+    sync::{Arc, mpsc},
     time::Duration,
 };
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
@@ -17,17 +18,18 @@ use tracing::{Event, Level, Subscriber, field};
 use tracing_subscriber::{EnvFilter, Layer, layer::Context, prelude::*, registry::LookupSpan};
 
 const FLUSH_EVERY: Duration = Duration::from_millis(50);
-const FLUSH_AT_BYTES: usize = 64 * 1024;
 
 /// Installs the process-wide log. `filter` is in `RUST_LOG` syntax (`info`, `gateway=debug,info`).
 ///
 /// # Errors
-/// The filter does not parse, or a log is installed already.
-pub fn install(filter: &str, tee: Option<mpsc::SyncSender<Vec<u8>>>) -> Result<Logs, String> {
+/// The filter does not parse, the file cannot be opened, or a log is installed already.
+pub fn install(filter: &str, file: Option<&Path>, tee: Option<mpsc::SyncSender<Vec<u8>>>) -> Result<Logs, String> {
     let filter = EnvFilter::try_new(filter).map_err(|error| format!("log filter '{filter}': {error}"))?;
-    let logs = Logs {
-        buffer: Arc::new(Mutex::new(Vec::with_capacity(FLUSH_AT_BYTES))),
-    };
+    let named = || file.map(|path| path.display().to_string()).unwrap_or_default();
+    let logs =
+        Logs(Arc::new(Sink::open(file).map_err(|error| {
+            format!("the log file '{}' cannot be opened: {error}", named())
+        })?));
     let layer = JsonLayer {
         logs: logs.clone(),
         tee,
@@ -52,28 +54,17 @@ pub fn install(filter: &str, tee: Option<mpsc::SyncSender<Vec<u8>>>) -> Result<L
 
 /// Flush before the process ends; lines younger than 50 ms wait in memory otherwise.
 #[derive(Clone)]
-pub struct Logs {
-    buffer: Arc<Mutex<Vec<u8>>>,
-}
+pub struct Logs(Arc<Sink>);
 
 impl Logs {
     pub fn flush(&self) {
-        let mut buffer = self.buffer.lock().unwrap_or_else(PoisonError::into_inner);
-        if buffer.is_empty() {
-            return;
-        }
-        // A closed stdout must not stop the service; there is nowhere left to report it.
-        let _ = io::stdout().lock().write_all(&buffer);
-        buffer.clear();
+        // A closed stdout or a full disk must not stop the service; there is nowhere left to report it.
+        let _ = self.0.flush();
     }
 
     fn push(&self, line: &[u8], urgent: bool) {
-        let full = {
-            let mut buffer = self.buffer.lock().unwrap_or_else(PoisonError::into_inner);
-            buffer.extend_from_slice(line);
-            buffer.len() >= FLUSH_AT_BYTES
-        };
-        if urgent || full {
+        let _ = self.0.write(line);
+        if urgent {
             self.flush();
         }
     }

@@ -1,6 +1,7 @@
 //! The access log as Traefik writes it, and spans where its configuration says.
 
 use super::Lone;
+use portico_tests::Directory;
 use serde_json::Value;
 use std::{fs, path::Path, time::Duration};
 
@@ -107,4 +108,68 @@ async fn spans_go_where_traefiks_configuration_says() {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     panic!("no span came: {:?}", collector.told());
+}
+
+#[tokio::test]
+async fn the_processs_own_log_goes_to_a_file_and_follows_when_that_is_moved() {
+    let directory = Directory::make();
+    let port = portico_tests::edge::free_port();
+    let path = directory.path().join("logs/traefik.log");
+    let mut environment = std::collections::HashMap::new();
+    let data = directory.path().join("data").display().to_string();
+    environment.insert("PORTICO_DATA_DIR".to_owned(), data);
+    let mut gateway = portico_tests::process::command(&environment, directory.path())
+        .args(["serve", "gateway", "--"])
+        .arg(format!("--entrypoints.web.address=127.0.0.1:{port}"))
+        .arg(format!("--log.filepath={}", path.display()))
+        .args(["--log.level=INFO", "--ping=true", "--ping.entrypoint=web"])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .expect("started");
+    let first = lines(&path, 1).await;
+    let line: Value = serde_json::from_str(&first[0]).expect("JSON");
+    assert_eq!(line["level"], "info", "{line}");
+    let client = portico_tests::Client::new(&format!("http://127.0.0.1:{port}"));
+    client.get("/ping").await.expect(200);
+    fs::rename(&path, directory.path().join("logs/traefik.log.1")).expect("moved");
+    // The end is told in the new file.
+    rustix::process::kill_process(
+        rustix::process::Pid::from_raw(i32::try_from(gateway.id()).expect("small")).expect("not 0"),
+        rustix::process::Signal::TERM,
+    )
+    .expect("told");
+    let mut out = String::new();
+    std::io::Read::read_to_string(&mut gateway.stdout.take().expect("piped"), &mut out).expect("text");
+    gateway.wait().expect("ended");
+    let last = lines(&path, 1).await.join("\n");
+    assert!(last.contains("\"signal\":\"SIGTERM\""), "{last}");
+    assert_eq!(out, "", "nothing of the log goes to standard output");
+}
+
+#[test]
+fn a_log_that_cannot_be_written_and_rotation_are_refused_by_name() {
+    let directory = Directory::make();
+    let told = |flags: &[&str]| {
+        let arguments: Vec<&str> = ["check", "--"].iter().chain(flags).copied().collect();
+        let (code, out, errors) =
+            portico_tests::process::run(&arguments, &portico_tests::environment(), directory.path(), "");
+        (code, out + &errors)
+    };
+    let (code, text) = told(&[
+        "--entrypoints.web.address=127.0.0.1:0",
+        "--log.filepath=a.log",
+        "--log.maxsize=10",
+    ]);
+    assert!(code != 0 && text.contains("logrotate"), "{text}");
+    let arguments = [
+        "serve",
+        "gateway",
+        "--",
+        "--entrypoints.web.address=127.0.0.1:0",
+        "--log.filepath=/proc/a.log",
+    ];
+    let (code, out, errors) =
+        portico_tests::process::run(&arguments, &portico_tests::environment(), directory.path(), "");
+    assert!(code != 0 && (out + &errors).contains("/proc/a.log"));
 }

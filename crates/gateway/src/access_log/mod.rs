@@ -2,7 +2,6 @@
 //! a file that may be moved away meanwhile.
 
 mod line;
-mod sink;
 
 pub use line::Logged;
 
@@ -11,12 +10,13 @@ use crate::{
     traefik::{Access, AccessFields},
 };
 use line::Line;
-use sink::Sink;
 use std::{
     collections::BTreeMap,
+    path::Path,
     sync::atomic::{AtomicU64, Ordering::Relaxed},
     time::Duration,
 };
+use telemetry::sink::Sink;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
@@ -142,7 +142,7 @@ impl AccessLog {
     /// The file cannot be opened.
     pub fn open(settings: Settings) -> std::io::Result<Self> {
         Ok(Self {
-            sink: Sink::open(settings.file.as_deref())?,
+            sink: Sink::open(settings.file.as_deref().map(Path::new))?,
             settings,
             count: AtomicU64::new(0),
         })
@@ -162,12 +162,18 @@ impl AccessLog {
             Format::Json => line.json(&self.settings, count),
         };
         text.push('\n');
-        self.sink.write(text.as_bytes());
+        told(self.sink.write(text.as_bytes()));
     }
 
     /// Writes out what waits, and follows a file that was moved away. Called a few times a second.
     pub fn flush(&self) {
-        self.sink.flush();
+        told(self.sink.flush());
+    }
+}
+
+fn told(written: std::io::Result<()>) {
+    if let Err(error) = written {
+        tracing::error!(%error, "access log lines were lost, or the file cannot be opened again");
     }
 }
 

@@ -15,9 +15,9 @@ use crate::{
         resolver::{Challenge, Resolver},
     },
 };
-use shapes::Point;
 pub use shapes::{Access, AccessFields, Static};
-use std::{io, time::Duration};
+use shapes::{Log, Point};
+use std::{io, path::PathBuf, time::Duration};
 
 /// Where Traefik looks when no file is named.
 pub const USUAL_FILES: [&str; 3] = [
@@ -152,6 +152,12 @@ impl Static {
         })
     }
 
+    /// Where the log goes, if not to standard output.
+    pub fn log_file(&self) -> Option<PathBuf> {
+        let path = self.log.as_ref()?.file_path.as_deref()?;
+        (!path.is_empty()).then(|| path.into())
+    }
+
     /// Where spans go, if they go anywhere.
     pub fn traces(&self) -> Option<telemetry::trace::Settings> {
         let tracing = self.tracing.as_ref()?;
@@ -185,9 +191,10 @@ impl Static {
                 "is not supported: the collector's certificate must be one the web trusts",
             ),
             (
-                "log.filePath",
-                self.log.as_ref().is_some_and(|log| log.file_path.is_some()),
-                "the log goes to standard output",
+                "log",
+                self.log.as_ref().is_some_and(Log::rotates),
+                "files are rotated from outside (logrotate): maxSize, maxAge, maxBackups and compress are not supported; \
+                 a file that was moved is opened anew",
             ),
             (
                 "experimental",

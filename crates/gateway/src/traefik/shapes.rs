@@ -21,7 +21,16 @@ shape! {
         certificates_resolvers: IndexMap<String, ResolverShape>,
         experimental: Experimental,
     }
-    Log { level: String, format: String, no_color: bool, file_path: String }
+    Log {
+        level: String,
+        format: String,
+        no_color: bool,
+        file_path: String,
+        max_size: i64,
+        max_age: i64,
+        max_backups: i64,
+        compress: bool,
+    }
     Access {
         format: String,
         file_path: String,
@@ -139,4 +148,12 @@ shape! {
     }
     FileSource { directory: String, filename: String, watch: bool, debug_log_generated_template: bool }
     HttpSource { endpoint: String, poll_interval: Period, poll_timeout: Period, headers: IndexMap<String, String> }
+}
+
+impl Log {
+    /// Whether the log would be rotated by whoever writes it.
+    pub fn rotates(&self) -> bool {
+        let sizes = [self.max_size, self.max_age, self.max_backups];
+        sizes.iter().flatten().any(|size| *size > 0) || self.compress == Some(true)
+    }
 }

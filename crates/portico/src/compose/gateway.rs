@@ -101,6 +101,7 @@ pub fn telemetry(settings: &Settings, plan: &Plan) -> Result<Telemetry> {
     if let Some(filter) = read.log_filter().filter(|_| own.log == DEFAULT_LOG) {
         own.log = filter.to_owned();
     }
+    own.log_file = read.log_file().or(own.log_file);
     Ok(own)
 }
 

@@ -129,6 +129,8 @@ pub struct Hasura {
 #[derive(Clone, Debug)]
 pub struct Telemetry {
     pub log: String,
+    /// In place of standard output.
+    pub log_file: Option<PathBuf>,
     pub trace: Option<telemetry::trace::Settings>,
     pub betterstack: Option<telemetry::betterstack::Settings>,
     pub heartbeat: Option<Secret>,

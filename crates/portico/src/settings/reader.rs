@@ -276,6 +276,7 @@ impl<'a> Reader<'a> {
         });
         Some(Telemetry {
             log: self.text("log")?,
+            log_file: None,
             trace,
             betterstack,
             heartbeat: self.text("betterstack_heartbeat_url").map(Secret::new),

@@ -1,4 +1,4 @@
-//! Where lines go. A file is opened again when another lies at its path, or none: rotation needs no signal.
+//! Where lines go: standard output, or a file. A file is opened again when another lies at its path, or none: rotation needs no signal.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -19,54 +19,59 @@ struct Open {
 }
 
 impl Sink {
-    pub fn open(path: Option<&str>) -> io::Result<Self> {
-        let file = path.map(|path| Ok::<_, io::Error>((PathBuf::from(path), append(Path::new(path))?)));
+    /// # Errors
+    /// The file cannot be opened.
+    pub fn open(path: Option<&Path>) -> io::Result<Self> {
+        let file = path.map(|path| Ok::<_, io::Error>((path.to_owned(), append(path)?)));
         Ok(Self(Mutex::new(Open {
             file: file.transpose()?,
             waiting: Vec::new(),
         })))
     }
 
-    pub fn write(&self, line: &[u8]) {
+    /// # Errors
+    /// Lines were lost.
+    pub fn write(&self, line: &[u8]) -> io::Result<()> {
         let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         open.waiting.extend_from_slice(line);
         if open.waiting.len() >= LARGEST {
-            open.flush();
+            open.flush()
+        } else {
+            Ok(())
         }
     }
 
-    pub fn flush(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).flush();
+    /// # Errors
+    /// Lines were lost.
+    pub fn flush(&self) -> io::Result<()> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).flush()
     }
 }
 
 impl Drop for Sink {
     fn drop(&mut self) {
-        self.flush();
+        // Nobody is left to tell.
+        let _ = self.flush();
     }
 }
 
 impl Open {
-    fn flush(&mut self) {
+    fn flush(&mut self) -> io::Result<()> {
+        if self.waiting.is_empty() {
+            return Ok(());
+        }
+        let mut opened_again = Ok(());
         if let Some((path, file)) = &mut self.file
             && is_another(path, file)
         {
-            match append(path) {
-                Ok(opened) => *file = opened,
-                Err(error) => tracing::error!(path = %path.display(), %error, "the access log cannot be opened again"),
-            }
-        }
-        if self.waiting.is_empty() {
-            return;
+            opened_again = append(path).map(|opened| *file = opened);
         }
         let written = match &mut self.file {
             Some((_, file)) => file.write_all(&self.waiting),
             None => io::stdout().lock().write_all(&self.waiting),
         };
-        if let Err(error) = written {
-            tracing::error!(%error, "access log lines were lost");
-        }
         self.waiting.clear();
+        opened_again.and(written)
     }
 }
 
