@@ -29,8 +29,9 @@ pub const WRONGS: [&str; 6] = [
 /// An answer up to this long is written in one piece.
 const SMALL: usize = 1024;
 
-/// So much of a head is read at first over TLS.
-const HEAD_READ: usize = 1024;
+/// So much of a head is read at once over TLS, and so much before it has begun.
+const HEAD_READ: usize = 2 * 1024;
+const FIRST_READ: usize = 512;
 
 pub struct Guard<T> {
     io: T,
@@ -237,10 +238,11 @@ impl<T: AsyncRead + Unpin> AsyncRead for Guard<T> {
 impl<T: AsyncRead + Unpin> Guard<T> {
     /// TLS clears all the room it is given. While a request is awaited that is little, so that an idle connection stays small.
     fn read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if !self.peer.tls || self.scanner.at != At::Head || self.scanner.in_head() {
+        if !self.peer.tls || self.scanner.at != At::Head {
             return Pin::new(&mut self.io).poll_read(cx, buf);
         }
-        let most = buf.remaining().min(HEAD_READ);
+        let most = if self.scanner.in_head() { HEAD_READ } else { FIRST_READ };
+        let most = buf.remaining().min(most);
         let mut room = ReadBuf::new(buf.initialize_unfilled_to(most));
         let polled = Pin::new(&mut self.io).poll_read(cx, &mut room);
         let read = room.filled().len();

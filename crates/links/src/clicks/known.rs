@@ -53,24 +53,20 @@ impl KnownClick {
         self.click.utm.as_ref().and_then(|utm| utm[place].as_deref())
     }
 
-    /// Its value of each dimension, in their order; empty where it has none.
-    pub fn values(&self) -> [String; DIMENSIONS.len()] {
-        let text = |value: Option<&str>| value.unwrap_or_default().to_owned();
+    /// Its value of each dimension but the last, in their order; empty where it has none.
+    pub fn texts(&self) -> [&str; DIMENSIONS.len() - 1] {
+        let text = Option::unwrap_or_default;
         [
             text(self.click.country.as_deref()),
             text(self.referrer_host.as_deref()),
-            self.referrer_class.to_owned(),
+            self.referrer_class,
             text(self.browser.as_deref()),
             text(self.os.as_deref()),
-            self.device.to_owned(),
+            self.device,
             text(self.click.language.as_deref()),
             text(self.utm(0)),
             text(self.utm(1)),
             text(self.utm(2)),
-            self.click
-                .variant
-                .map(|variant| variant.to_string())
-                .unwrap_or_default(),
         ]
     }
 }

@@ -4,34 +4,59 @@ use super::{KnownClick, Sketch, known::DIMENSIONS};
 use deadpool_postgres::GenericClient;
 use foundation::{Result, Uuid};
 use postgres_chassis::translate;
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    hash::{Hash, Hasher},
+};
 use time::{Date, OffsetDateTime, Time};
 
 /// (clicks with bots, bots)
 type Counts = (i32, i32);
 
 /// Clicks that are alike in everything that is counted: most of a batch is.
-#[derive(PartialEq, Eq, Hash)]
-struct Kind {
+struct Kind<'a> {
     owner: Uuid,
     link: Uuid,
     minute: OffsetDateTime,
-    values: [String; DIMENSIONS.len()],
+    texts: [&'a str; DIMENSIONS.len() - 1],
+    variant: Option<i16>,
+}
+
+impl PartialEq for Kind<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        // Most have no value of most dimensions, and comparing nothing costs as much as comparing a little.
+        let same = |(a, b): (&&str, &&str)| a.len() == b.len() && (a.is_empty() || a == b);
+        (self.link, self.minute, self.variant, self.owner) == (other.link, other.minute, other.variant, other.owner)
+            && self.texts.iter().zip(&other.texts).all(same)
+    }
+}
+
+impl Eq for Kind<'_> {}
+
+impl Hash for Kind<'_> {
+    /// By what tells most of them apart.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.link, self.minute.unix_timestamp(), self.variant).hash(state);
+        self.texts
+            .iter()
+            .filter(|text| !text.is_empty())
+            .for_each(|text| text.hash(state));
+    }
 }
 
 /// Sorted by key, so that two copies write in one order and never wait for each other in a circle.
 #[derive(Default)]
-pub struct Rollup {
+pub struct Rollup<'a> {
     pub links: BTreeMap<Uuid, Counts>,
-    kinds: HashMap<Kind, Counts>,
+    kinds: HashMap<Kind<'a>, Counts>,
     minutes: BTreeMap<(Uuid, OffsetDateTime), Counts>,
     owner_hours: BTreeMap<(Uuid, OffsetDateTime, usize, String), Counts>,
     link_hours: BTreeMap<(Uuid, OffsetDateTime), (Counts, Sketch)>,
     link_days: BTreeMap<(Uuid, Date, usize, String), Counts>,
 }
 
-impl Rollup {
-    pub fn add(&mut self, known: &KnownClick) {
+impl<'a> Rollup<'a> {
+    pub fn add(&mut self, known: &'a KnownClick) {
         let bot = i32::from(known.bot_reason.is_some());
         let more = |counts: &mut Counts| *counts = (counts.0 + 1, counts.1 + bot);
         let at = known.click.time();
@@ -49,7 +74,8 @@ impl Rollup {
             owner: known.owner,
             link,
             minute,
-            values: known.values(),
+            texts: known.texts(),
+            variant: known.click.variant,
         };
         more(self.kinds.entry(kind).or_default());
     }
@@ -61,7 +87,9 @@ impl Rollup {
             let hour = kind.minute.replace_minute(0).unwrap_or(kind.minute);
             let day = kind.minute.date();
             more(self.minutes.entry((kind.owner, kind.minute)).or_default());
-            for (dimension, value) in kind.values.into_iter().enumerate() {
+            let variant = kind.variant.map(|variant| variant.to_string()).unwrap_or_default();
+            let texts = kind.texts.into_iter().map(str::to_owned);
+            for (dimension, value) in texts.chain([variant]).enumerate() {
                 let of_owner = (kind.owner, hour, dimension, value.clone());
                 more(self.owner_hours.entry(of_owner).or_default());
                 more(self.link_days.entry((kind.link, day, dimension, value)).or_default());

@@ -2,9 +2,21 @@
 
 use crate::visitor::{Agent, Geo, read_agent};
 use axum::extract::ConnectInfo;
-use http::{Extensions, HeaderMap, Method, Uri};
+use http::{Extensions, HeaderMap, HeaderName, Method, Uri, header};
 use std::net::{IpAddr, SocketAddr};
 use time::OffsetDateTime;
+
+const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
+const COUNTRY: HeaderName = HeaderName::from_static("cf-ipcountry");
+const CITY: HeaderName = HeaderName::from_static("cf-ipcity");
+const SEC_GPC: HeaderName = HeaderName::from_static("sec-gpc");
+/// Chrome and Safari say `Sec-Purpose`, older ones the others.
+const PURPOSES: [HeaderName; 4] = [
+    HeaderName::from_static("sec-purpose"),
+    HeaderName::from_static("purpose"),
+    HeaderName::from_static("x-purpose"),
+    HeaderName::from_static("x-moz"),
+];
 
 pub struct Visit<'a> {
     pub ip: Option<IpAddr>,
@@ -25,26 +37,26 @@ pub struct Visit<'a> {
 impl<'a> Visit<'a> {
     /// The gateway in front has replaced what the outside said with what it knows.
     pub fn of(method: &Method, uri: &'a Uri, headers: &'a HeaderMap, extensions: &Extensions, geo: &Geo) -> Self {
-        let told = text(headers, "x-real-ip").and_then(|ip| ip.parse().ok());
+        let told = text(headers, &X_REAL_IP).and_then(|ip| ip.parse().ok());
         let peer = || extensions.get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip());
         let ip: Option<IpAddr> = told.or_else(peer).map(|ip: IpAddr| ip.to_canonical());
-        let mut country = text(headers, "cf-ipcountry")
+        let mut country = text(headers, &COUNTRY)
             .filter(|code| is_country(code))
             .map(str::to_owned);
-        let mut city = text(headers, "cf-ipcity").map(str::to_owned);
+        let mut city = text(headers, &CITY).map(str::to_owned);
         if let (None, Some(ip)) = (&country, ip) {
             (country, city) = geo.find(ip);
         }
-        let says_one = |name: &str| text(headers, name) == Some("1");
+        let says_one = |name| text(headers, name) == Some("1");
         Self {
             ip,
             country,
             city,
-            user_agent: text(headers, "user-agent"),
-            referer: text(headers, "referer"),
-            language: text(headers, "accept-language").and_then(language),
+            user_agent: text(headers, &header::USER_AGENT),
+            referer: text(headers, &header::REFERER),
+            language: text(headers, &header::ACCEPT_LANGUAGE).and_then(language),
             query: uri.query().unwrap_or_default(),
-            private: says_one("dnt") || says_one("sec-gpc"),
+            private: says_one(&header::DNT) || says_one(&SEC_GPC),
             counts: *method != Method::HEAD && !is_prefetch(headers),
             now: OffsetDateTime::now_utc(),
         }
@@ -55,9 +67,8 @@ impl<'a> Visit<'a> {
     }
 }
 
-/// Chrome and Safari say `Sec-Purpose`, older ones `Purpose`, `X-Purpose` or `X-Moz`.
 fn is_prefetch(headers: &HeaderMap) -> bool {
-    ["sec-purpose", "purpose", "x-purpose", "x-moz"].iter().any(|name| {
+    PURPOSES.iter().any(|name| {
         text(headers, name).is_some_and(|value| {
             let value = value.to_ascii_lowercase();
             value.contains("prefetch") || value.contains("prerender") || value.contains("preview")
@@ -77,7 +88,7 @@ fn language(header: &str) -> Option<String> {
     sane.then(|| first.to_owned())
 }
 
-fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 
