@@ -107,10 +107,8 @@ async fn tls_alpn_01_is_answered_on_any_tls_entrypoint() {
     assert!(asking.connect(&edge.websecure, "alpn.test").await.is_err());
 }
 
-#[tokio::test]
-async fn dns_01_by_a_program_gets_wildcards_which_others_are_refused() {
-    let (directory, ports) = (Directory::make(), Ports::free());
-    let pebble = Pebble::start(&directory, &ports).await;
+/// A program that puts records into pebble's name server, and notes how it was called.
+fn dns_program(directory: &Directory, pebble: &Pebble) -> String {
     let program = directory.path().join("dns");
     let script = format!(
         "#!/bin/sh\nset -e\nbase={}\ncase $1 in\n\
@@ -121,13 +119,40 @@ async fn dns_01_by_a_program_gets_wildcards_which_others_are_refused() {
     );
     fs::write(&program, script).expect("written");
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("a mode");
+    program.display().to_string()
+}
+
+#[tokio::test]
+async fn dns_01_puts_the_proof_where_the_challenges_name_leads() {
+    let (directory, ports) = (Directory::make(), Ports::free());
+    let pebble = Pebble::start(&directory, &ports).await;
+    let program = dns_program(&directory, &pebble);
+    let dns = portico_tests::Client::new(&pebble.dns_management);
+    let alias = json!({"host": "_acme-challenge.led.test.", "target": "led.proofs.test."});
+    dns.post("/set-cname", &alias).await.expect(200);
+    configure(&directory, &routers(&["led.test"]));
+    let resolver = format!("dnschallenge.resolvers={}", pebble.dns);
+    let flags = pebble.flags(&["dnschallenge.provider=exec", &resolver, "storage=acme.json"]);
+    let edge = Edge::start(&directory, &ports, &texts(&flags), &[("EXEC_PATH", &program)]);
+    edge.certificates(all_valid(1)).await;
+    let calls = fs::read_to_string(directory.path().join("calls")).expect("calls");
+    assert_eq!(
+        calls.lines().collect::<Vec<_>>(),
+        ["present led.proofs.test.", "cleanup led.proofs.test."]
+    );
+}
+
+#[tokio::test]
+async fn dns_01_by_a_program_gets_wildcards_which_others_are_refused() {
+    let (directory, ports) = (Directory::make(), Ports::free());
+    let pebble = Pebble::start(&directory, &ports).await;
+    let program = dns_program(&directory, &pebble);
     let domains = "tls: {certResolver: le, domains: [{main: wild.test, sans: ['*.wild.test']}]}";
     let dynamic = format!("http: {{routers: {{r: {{rule: 'HostRegexp(`.*`)', service: noop@internal, {domains}}}}}}}");
     configure(&directory, &dynamic);
     let resolver = format!("dnschallenge.resolvers={}", pebble.dns);
     let flags = pebble.flags(&["dnschallenge.provider=exec", &resolver, "storage=acme.json"]);
-    let path = program.display().to_string();
-    let edge = Edge::start(&directory, &ports, &texts(&flags), &[("EXEC_PATH", &path)]);
+    let edge = Edge::start(&directory, &ports, &texts(&flags), &[("EXEC_PATH", &program)]);
     edge.certificates(all_valid(1)).await;
     let client = pebble.client().await;
     client

@@ -23,7 +23,12 @@ pub struct Dns {
     check: bool,
     patience: Duration,
     interval: Duration,
+    /// A name that stands for another gets its proof there.
+    follow: bool,
 }
+
+/// So many names may stand for each other.
+const MOST_ALIASES: usize = 8;
 
 enum Provider {
     Cloudflare(Box<Cloudflare>),
@@ -72,20 +77,21 @@ impl Dns {
             check: challenge.check,
             patience: seconds(&format!("{prefix}_PROPAGATION_TIMEOUT"), patience),
             interval: seconds(&format!("{prefix}_POLLING_INTERVAL"), 2),
+            follow: !text("LEGO_DISABLE_CNAME_SUPPORT").is_some_and(|off| off.eq_ignore_ascii_case("true")),
         })
     }
 
     pub async fn present(&self, proof: &Proof) -> Result<(), String> {
         match &self.provider {
-            Provider::Cloudflare(cloudflare) => cloudflare.add(&record(proof), &proof.digest).await,
-            Provider::Exec { program, raw } => run(program, *raw, "present", proof).await,
+            Provider::Cloudflare(cloudflare) => cloudflare.add(&self.record(proof).await, &proof.digest).await,
+            Provider::Exec { program, raw } => self.run(program, *raw, "present", proof).await,
         }
     }
 
     pub async fn take_away(&self, proof: &Proof) -> Result<(), String> {
         match &self.provider {
-            Provider::Cloudflare(cloudflare) => cloudflare.remove(&record(proof), &proof.digest).await,
-            Provider::Exec { program, raw } => run(program, *raw, "cleanup", proof).await,
+            Provider::Cloudflare(cloudflare) => cloudflare.remove(&self.record(proof).await, &proof.digest).await,
+            Provider::Exec { program, raw } => self.run(program, *raw, "cleanup", proof).await,
         }
     }
 
@@ -95,13 +101,8 @@ impl Dns {
         if !self.check {
             return Ok(());
         }
-        let servers = if self.resolvers.is_empty() {
-            query::system()
-        } else {
-            self.resolvers.clone()
-        };
-        let (record, until) = (record(proof), Instant::now() + self.patience);
-        for server in &servers {
+        let (record, until) = (self.record(proof).await, Instant::now() + self.patience);
+        for server in &self.servers() {
             let mut seen = query::texts(server, &record).await;
             while !seen.as_ref().is_ok_and(|texts| texts.contains(&proof.digest)) {
                 if Instant::now() > until {
@@ -120,30 +121,53 @@ impl Dns {
         }
         Ok(())
     }
-}
 
-/// The record's name, with the final dot.
-fn record(proof: &Proof) -> String {
-    format!("_acme-challenge.{}.", proof.name.trim_start_matches("*."))
-}
+    fn servers(&self) -> Vec<String> {
+        if self.resolvers.is_empty() {
+            query::system()
+        } else {
+            self.resolvers.clone()
+        }
+    }
 
-async fn run(program: &str, raw: bool, action: &str, proof: &Proof) -> Result<(), String> {
-    let mut command = Command::new(program);
-    command.arg(action).kill_on_drop(true);
-    if raw {
-        command.args(["--", &proof.name, &proof.token, &proof.authorized]);
-    } else {
-        command.args([&record(proof), &proof.digest]);
+    /// The record's name, with the final dot: where the proof's own name leads.
+    async fn record(&self, proof: &Proof) -> String {
+        let mut record = format!("_acme-challenge.{}.", proof.name.trim_start_matches("*."));
+        let servers = self.servers();
+        let Some(server) = servers.first().filter(|_| self.follow) else {
+            return record;
+        };
+        for _ in 0..MOST_ALIASES {
+            match query::alias(server, &record).await {
+                Ok(Some(target)) if target != record => record = target,
+                Ok(_) => break,
+                Err(error) => {
+                    tracing::debug!(server, record, error, "whether a name stands for another is not known");
+                    break;
+                }
+            }
+        }
+        record
     }
-    let running = tokio::time::timeout(Duration::from_secs(120), command.output());
-    let output = match running.await {
-        Ok(output) => output.map_err(|error| format!("'{program}' cannot be run: {error}"))?,
-        Err(_) => return Err(format!("'{program} {action}' did not end within two minutes")),
-    };
-    if output.status.success() {
-        return Ok(());
+
+    async fn run(&self, program: &str, raw: bool, action: &str, proof: &Proof) -> Result<(), String> {
+        let mut command = Command::new(program);
+        command.arg(action).kill_on_drop(true);
+        if raw {
+            command.args(["--", &proof.name, &proof.token, &proof.authorized]);
+        } else {
+            command.args([&self.record(proof).await, &proof.digest]);
+        }
+        let running = tokio::time::timeout(Duration::from_secs(120), command.output());
+        let output = match running.await {
+            Ok(output) => output.map_err(|error| format!("'{program}' cannot be run: {error}"))?,
+            Err(_) => return Err(format!("'{program} {action}' did not end within two minutes")),
+        };
+        if output.status.success() {
+            return Ok(());
+        }
+        let told = String::from_utf8_lossy(&output.stderr);
+        let told = told.lines().last().unwrap_or_default();
+        Err(format!("'{program} {action}' ended with {}: {told}", output.status))
     }
-    let told = String::from_utf8_lossy(&output.stderr);
-    let told = told.lines().last().unwrap_or_default();
-    Err(format!("'{program} {action}' ended with {}: {told}", output.status))
 }

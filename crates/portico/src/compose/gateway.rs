@@ -145,7 +145,7 @@ async fn certificate_database(own: &gateway::Settings, url: Option<&DatabaseUrl>
 /// What DNS providers are configured with; nobody else sees these.
 fn dns_variables() -> HashMap<String, String> {
     let wanted = |name: &str| {
-        ["CF_", "CLOUDFLARE_", "EXEC_"]
+        ["CF_", "CLOUDFLARE_", "EXEC_", "LEGO_"]
             .iter()
             .any(|prefix| name.starts_with(prefix))
     };

@@ -1,4 +1,5 @@
-//! One question to a name server: the TXT records of a name (RFC 1035). Over TCP, so that long answers come whole.
+//! One question to a name server: the texts of a name, or which name it stands for (RFC 1035). Over TCP, so that long answers
+//! come whole.
 
 use std::time::Duration;
 use tokio::{
@@ -7,7 +8,10 @@ use tokio::{
 };
 
 const PATIENCE: Duration = Duration::from_secs(5);
+const CNAME: u16 = 5;
 const TXT: u16 = 16;
+/// A compressed name that points further than this points in a circle.
+const MOST_POINTERS: usize = 16;
 
 /// The name servers of the machine.
 pub fn system() -> Vec<String> {
@@ -19,13 +23,37 @@ pub fn system() -> Vec<String> {
 /// # Errors
 /// The server cannot be reached, or answers nonsense.
 pub async fn texts(server: &str, name: &str) -> Result<Vec<String>, String> {
+    let records = ask(server, name, TXT).await?;
+    let text = |record: Record| {
+        let (mut data, mut text) = (Cursor(&record.data), Vec::new());
+        while let Some(length) = data.take(1) {
+            text.extend(data.take(usize::from(length[0]))?);
+        }
+        Some(String::from_utf8_lossy(&text).into_owned())
+    };
+    let texts = records.into_iter().filter(|record| record.kind == TXT).map(text);
+    texts.collect::<Option<_>>().ok_or_else(|| NONSENSE.into())
+}
+
+/// The name this one stands for, with the final dot.
+///
+/// # Errors
+/// The server cannot be reached, or answers nonsense.
+pub async fn alias(server: &str, name: &str) -> Result<Option<String>, String> {
+    let records = ask(server, name, CNAME).await?;
+    Ok(records.into_iter().find_map(|record| record.target))
+}
+
+const NONSENSE: &str = "it answers nonsense";
+
+async fn ask(server: &str, name: &str, kind: u16) -> Result<Vec<Record>, String> {
     let server = match server.parse::<std::net::IpAddr>() {
         Ok(address) => std::net::SocketAddr::new(address, 53).to_string(),
         Err(_) if !server.contains(':') => format!("{server}:53"),
         Err(_) => server.to_owned(),
     };
     let id: u16 = rand::random();
-    let question = question(id, name).ok_or_else(|| format!("'{name}' is no name of a record"))?;
+    let question = question(id, name, kind).ok_or_else(|| format!("'{name}' is no name of a record"))?;
     let asking = async {
         let mut stream = TcpStream::connect(&server).await?;
         let length = u16::try_from(question.len()).unwrap_or(u16::MAX);
@@ -40,10 +68,10 @@ pub async fn texts(server: &str, name: &str) -> Result<Vec<String>, String> {
         Ok(answer) => answer.map_err(|error| error.to_string())?,
         Err(_) => return Err("it does not answer".into()),
     };
-    read(id, &answer).ok_or_else(|| "it answers nonsense".into())
+    read(id, &answer).ok_or_else(|| NONSENSE.into())
 }
 
-fn question(id: u16, name: &str) -> Option<Vec<u8>> {
+fn question(id: u16, name: &str, kind: u16) -> Option<Vec<u8>> {
     let mut out = id.to_be_bytes().to_vec();
     // Recursion desired, one question.
     out.extend([1, 0, 0, 1, 0, 0, 0, 0, 0, 0]);
@@ -56,9 +84,16 @@ fn question(id: u16, name: &str) -> Option<Vec<u8>> {
         out.extend(label.as_bytes());
     }
     out.push(0);
-    out.extend(TXT.to_be_bytes());
+    out.extend(kind.to_be_bytes());
     out.extend(1_u16.to_be_bytes());
     Some(out)
+}
+
+struct Record {
+    kind: u16,
+    data: Vec<u8>,
+    /// Of a CNAME.
+    target: Option<String>,
 }
 
 struct Cursor<'a>(&'a [u8]);
@@ -86,7 +121,7 @@ impl<'a> Cursor<'a> {
     }
 }
 
-fn read(id: u16, answer: &[u8]) -> Option<Vec<String>> {
+fn read(id: u16, answer: &[u8]) -> Option<Vec<Record>> {
     let mut rest = Cursor(answer);
     if rest.number()? != id {
         return None;
@@ -98,41 +133,83 @@ fn read(id: u16, answer: &[u8]) -> Option<Vec<String>> {
         rest.name()?;
         rest.take(4)?;
     }
-    let mut texts = Vec::new();
+    let mut records = Vec::new();
     for _ in 0..answers {
         rest.name()?;
         let kind = rest.number()?;
         rest.take(6)?;
         let length = rest.number()?;
-        let mut data = Cursor(rest.take(usize::from(length))?);
-        if kind != TXT {
-            continue;
-        }
-        let mut text = Vec::new();
-        while let Some(length) = data.take(1) {
-            text.extend(data.take(usize::from(length[0]))?);
-        }
-        texts.push(String::from_utf8_lossy(&text).into_owned());
+        let at = answer.len() - rest.0.len();
+        let data = rest.take(usize::from(length))?.to_vec();
+        let target = if kind == CNAME {
+            Some(name_at(answer, at)?)
+        } else {
+            None
+        };
+        records.push(Record { kind, data, target });
     }
-    Some(texts)
+    Some(records)
+}
+
+/// The name that is written here, or where this points.
+fn name_at(answer: &[u8], mut at: usize) -> Option<String> {
+    let mut name = String::new();
+    let mut pointers = 0;
+    loop {
+        let length = usize::from(*answer.get(at)?);
+        if length >= 192 {
+            pointers += 1;
+            at = (length - 192) << 8 | usize::from(*answer.get(at + 1)?);
+            if pointers > MOST_POINTERS {
+                return None;
+            }
+        } else if length == 0 {
+            return (!name.is_empty()).then_some(name);
+        } else {
+            let label = std::str::from_utf8(answer.get(at + 1..at + 1 + length)?).ok()?;
+            name += label;
+            name.push('.');
+            at += 1 + length;
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn texts(answer: &[u8]) -> Option<Vec<String>> {
+        let text = |record: Record| String::from_utf8_lossy(&record.data).into_owned();
+        Some(read(7, answer)?.into_iter().map(text).collect())
+    }
+
     #[test]
     fn the_texts_of_an_answer_are_read_and_nonsense_is_not() {
-        let mut answer = question(7, "_acme-challenge.a.test.").expect("a question");
+        let mut answer = question(7, "_acme-challenge.a.test.", TXT).expect("a question");
         answer[7] = 1;
         answer.extend([
             0xc0, 12, 0, 16, 0, 1, 0, 0, 0, 60, 0, 8, 3, b'a', b'b', b'c', 3, b'd', b'e', b'f',
         ]);
-        assert_eq!(read(7, &answer), Some(vec!["abcdef".to_owned()]));
-        assert_eq!(read(8, &answer), None);
+        assert_eq!(texts(&answer), Some(vec!["\u{3}abc\u{3}def".to_owned()]));
+        assert!(read(8, &answer).is_none());
         for cut in 0..answer.len() {
-            assert_eq!(read(7, &answer[..cut]), None, "cut at {cut}");
+            assert!(read(7, &answer[..cut]).is_none(), "cut at {cut}");
         }
-        assert_eq!(question(1, "a..test"), None);
+        assert_eq!(question(1, "a..test", TXT), None);
+    }
+
+    #[test]
+    fn an_alias_is_read_through_pointers_and_a_circle_is_nonsense() {
+        let mut answer = question(7, "_acme-challenge.a.test.", CNAME).expect("a question");
+        answer[7] = 1;
+        let a_test = 12 + 1 + "_acme-challenge".len();
+        let head = [0xc0, 12, 0, 5, 0, 1, 0, 0, 0, 60, 0];
+        answer.extend(head);
+        answer.extend([7, 4, b'a', b'u', b't', b'h', 0xc0, u8::try_from(a_test).expect("small")]);
+        let target = |answer: &[u8]| read(7, answer)?.pop()?.target;
+        assert_eq!(target(&answer).as_deref(), Some("auth.a.test."));
+        let pointer = answer.len() - 1;
+        answer[pointer] = u8::try_from(pointer - 1).expect("small");
+        assert_eq!(target(&answer), None);
     }
 }
