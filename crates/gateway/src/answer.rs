@@ -37,6 +37,10 @@ pub fn no_server(service: &str) -> Error {
     Error::unavailable("NO_SERVER", format!("No server of '{service}' is available right now"))
 }
 
+pub fn overloaded() -> Error {
+    Error::unavailable("OVERLOADED", "There is more to do here than can be done right now")
+}
+
 pub fn text(status: StatusCode, text: impl Into<Body>) -> Response {
     let mut response = Response::new(text.into());
     *response.status_mut() = status;

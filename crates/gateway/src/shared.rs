@@ -6,7 +6,7 @@ use crate::{
     answer, canonical,
     exchange::{Exchange, Retry, Token, set_target},
     forwarded,
-    listener::{Peer, guard},
+    listener::{Peer, guard, lanes},
     meter::{self, Meter, Scope},
     settings::{AccessLog, Settings},
     snapshot::{Entry, Snapshot},
@@ -59,7 +59,11 @@ impl Shared {
             return answer::text(StatusCode::OK, token);
         }
         let (mut exchange, mut span) = self.begin(peer, &request);
-        let found = self.admit(&mut request, &mut exchange, entry).map(|()| {
+        let admitted = match lanes::is_overloaded() && !entry.is_admin {
+            true => Err(Box::new(answer::problem(&answer::overloaded(), &exchange))),
+            false => self.admit(&mut request, &mut exchange, entry),
+        };
+        let found = admitted.map(|()| {
             let routes = if exchange.peer.tls { &entry.secure } else { &entry.plain };
             routes.find(&request, &exchange)
         });

@@ -8,7 +8,7 @@ use futures_util::StreamExt;
 use gateway::{At, Builtin, EntryPoint, Settings};
 use http_body_util::BodyExt;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use kit::{echo, inputs, origin, raw, start, status};
+use kit::{echo, get, header, inputs, origin, raw, start, status};
 use std::{
     sync::{
         Arc,
@@ -266,4 +266,42 @@ async fn pipelined_requests_are_answered_in_order_and_a_bad_one_poisons_the_conn
     let smuggled = "POST /l/1 HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /l/2 HTTP/1.1\r\nHost: a\r\n\r\n";
     let answers = raw(gateway.address, smuggled).await;
     assert!(status(&answers) == 400 && !answers.contains("links "), "{answers}");
+}
+
+#[tokio::test]
+async fn who_has_more_to_do_than_can_be_done_refuses_at_once_and_recovers() {
+    let busy = Router::new().fallback(any(|| async {
+        // Computes; a service that waits would hold nobody up.
+        std::thread::sleep(Duration::from_millis(60));
+        "done"
+    }));
+    let gateway = start(inputs(vec![("links".into(), busy)], links_at(At::InProcess))).await;
+    let address = gateway.address;
+    let one = || async move {
+        let mut answers = Vec::new();
+        for _ in 0..12 {
+            answers.push(get(address, "/l/a", "").await);
+        }
+        answers
+    };
+    let clients: Vec<_> = (0..40).map(|_| tokio::spawn(one())).collect();
+    let mut answers = Vec::new();
+    for client in clients {
+        answers.extend(client.await.expect("answers"));
+    }
+    let served = answers.iter().filter(|answer| status(answer) == 200).count();
+    let refused: Vec<_> = answers.iter().filter(|answer| status(answer) == 503).collect();
+    assert!(
+        served > 20 && !refused.is_empty(),
+        "{served} served, {} refused",
+        refused.len()
+    );
+    for answer in refused {
+        assert!(
+            answer.contains("OVERLOADED") && header(answer, "retry-after").is_some(),
+            "{answer}"
+        );
+    }
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(status(&get(address, "/l/a", "").await), 200);
 }
