@@ -19,7 +19,7 @@ use foundation::{Result, Secret};
 use futures_util::future::BoxFuture;
 use http_chassis::auth::Verifier;
 use postgres_chassis::{Pool, cluster};
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::HashSet, path::PathBuf, sync::Arc, time::Duration};
 use telemetry::{client::Client, metrics::Metrics};
 use tokio_util::sync::CancellationToken;
 
@@ -68,6 +68,8 @@ pub struct Inner {
     public_url: String,
     click_retention_days: Option<u32>,
     short_domains: Vec<String>,
+    /// PostgreSQL's names of them.
+    time_zones: tokio::sync::OnceCell<HashSet<String>>,
     graphql: Arc<graphql_api::Engine>,
 }
 
@@ -129,6 +131,7 @@ pub async fn open(
         public_url: settings.public_url,
         click_retention_days: settings.click_retention_days,
         short_domains: settings.short_domains,
+        time_zones: tokio::sync::OnceCell::new(),
         graphql: graphql_api::open(graphql, client, metrics).await?,
         pool,
     })))
