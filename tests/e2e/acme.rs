@@ -387,8 +387,9 @@ async fn gateways_that_share_a_database_order_once_and_answer_for_each_other() {
     let environment = [("DATABASE_URL", database.url.expose())];
     configure(&directory, &routers(&["s1.test", "s2.test", "s3.test", "s4.test"]));
     let flags = pebble.flags(&["httpchallenge.entrypoint=web", "storage=postgres"]);
-    let one = Edge::start(&directory, &ports, &texts(&flags), &environment);
+    // It listens before anybody orders.
     let two = Edge::start(&directory, &others, &texts(&flags), &environment);
+    let one = Edge::start(&directory, &ports, &texts(&flags), &environment);
     one.certificates(all_valid(4)).await;
     two.certificates(all_valid(4)).await;
     let client = pebble.client().await;
