@@ -139,5 +139,9 @@ pub const MIGRATIONS: Migrations = Migrations {
             name: "0009_click_knowledge",
             sql: include_str!("links_9.sql"),
         },
+        Migration {
+            name: "0010_rollups_by_dimension",
+            sql: include_str!("links_10.sql"),
+        },
     ],
 };

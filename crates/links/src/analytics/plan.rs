@@ -33,9 +33,12 @@ pub fn source(question: &Question, whole_hours: bool, utc: bool) -> Source {
         (Metric::Visitors, Some(_), None) if hourly && question.interval.is_some() => Source::LinkHours,
         (Metric::Clicks, Some(_), None) if hourly => Source::LinkHours,
         (Metric::Clicks, Some(_), Some(dimension)) if daily && dimension != Dimension::Link => Source::LinkDays,
+        (Metric::Clicks, None, None) if hourly => Source::OwnerHours,
         (Metric::Clicks, None, None) if on_minutes => Source::OwnerMinutes,
         (Metric::Clicks, None, Some(Dimension::Link)) => {
-            if hourly {
+            if daily {
+                Source::LinkDays
+            } else if hourly {
                 Source::LinkHours
             } else {
                 Source::Clicks
@@ -84,9 +87,15 @@ mod tests {
             group_by: Some(Dimension::Country),
             ..question.clone()
         };
-        assert_eq!(source(&base, true, true), Source::OwnerMinutes);
+        assert_eq!(source(&base, true, true), Source::OwnerHours);
         assert_eq!(source(&base, false, false), Source::OwnerMinutes);
         assert_eq!(source(&by(&base), true, false), Source::OwnerHours);
+        let links = Question {
+            group_by: Some(Dimension::Link),
+            ..base.clone()
+        };
+        assert_eq!(source(&links, true, true), Source::LinkDays);
+        assert_eq!(source(&links, true, false), Source::LinkHours);
         assert_eq!(source(&by(&base), false, false), Source::Clicks);
         assert_eq!(source(&link, true, false), Source::LinkHours);
         assert_eq!(source(&link, false, false), Source::Clicks);
