@@ -98,7 +98,7 @@ async fn every_framing_comes_through_and_a_connection_is_kept_where_it_can_be() 
     ] {
         let (server, count) = always(answer).await;
         let gateway = gateway_to(server).await;
-        // One client connection after another on one lane at a time would hide what is shared, so all three go over one.
+        // Over one connection, so on one lane, which keeps its own connections.
         let three = "GET /l/a HTTP/1.1\r\nHost: a\r\n\r\n".repeat(3);
         let answers = raw(gateway.address, &three).await;
         let plain = answers
@@ -263,6 +263,27 @@ async fn bodies_reach_the_server_as_they_were_sent() {
         let answer = raw(gateway.address, &request).await;
         assert_eq!(body(&answer), told, "{}", &request[..90]);
     }
+}
+
+#[tokio::test]
+async fn a_client_that_breaks_off_is_no_fault_of_the_server() {
+    let (server, _) = scripted(|_, mut stream| async move {
+        let head = head(&mut stream).await;
+        if head.starts_with("GET") {
+            let _ = stream
+                .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+                .await;
+        }
+        let mut rest = [0; 4096];
+        while stream.read(&mut rest).await.is_ok_and(|read| read > 0) {}
+    })
+    .await;
+    let gateway = gateway_to(server).await;
+    let broken = "POST /l/a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nzz\r\n";
+    let answer = raw(gateway.address, broken).await;
+    assert_eq!(status(&answer), 400, "{answer}");
+    assert!(!answer.contains("UPSTREAM"), "{answer}");
+    assert_eq!(status(&get(gateway.address, "/l/a", "").await), 200);
 }
 
 #[tokio::test]

@@ -14,11 +14,9 @@ pub fn sane(headers: &HeaderMap) -> Option<&str> {
     ((1..=MAX_LENGTH).contains(&text.len()) && text.bytes().all(plain)).then_some(text)
 }
 
+/// The caller's id, or a new one.
 pub fn keep_or_make(headers: &HeaderMap) -> Arc<str> {
-    match sane(headers) {
-        Some(text) => text.into(),
-        None => foundation::new_id().simple().to_string().into(),
-    }
+    value(headers).to_str().unwrap_or_default().into()
 }
 
 /// As [`keep_or_make`], as it stands in headers.

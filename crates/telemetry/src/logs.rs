@@ -1,5 +1,5 @@
-//! JSON logs on standard output, or in a file, one object a line: `timestamp`, `level`, `target`, `message`, then the event's own fields, and the
-//! `request_id` and `trace_id` of the request being served.
+//! JSON logs on standard output, or in a file, one object a line: `timestamp`, `level`, `target`, `message`, then the event's own
+//! fields, and the `request_id` and `trace_id` of the request being served.
 //!
 //! Lines gather in memory and are written every 50 ms, or at once from WARN on: a write per line would cost more than
 //! answering a redirect does.

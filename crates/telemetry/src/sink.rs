@@ -1,4 +1,5 @@
-//! Where lines go: standard output, or a file. A file is opened again when another lies at its path, or none: rotation needs no signal.
+//! Where lines go: standard output, or a file. A file is opened again when another lies at its path, or none: rotation needs no
+//! signal.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -57,14 +58,14 @@ impl Drop for Sink {
 
 impl Open {
     fn flush(&mut self) -> io::Result<()> {
-        if self.waiting.is_empty() {
-            return Ok(());
-        }
         let mut opened_again = Ok(());
         if let Some((path, file)) = &mut self.file
             && is_another(path, file)
         {
             opened_again = append(path).map(|opened| *file = opened);
+        }
+        if self.waiting.is_empty() {
+            return opened_again;
         }
         let written = match &mut self.file {
             Some((_, file)) => file.write_all(&self.waiting),

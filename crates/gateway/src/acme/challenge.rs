@@ -42,6 +42,8 @@ pub struct Proof {
     pub authorized: String,
     /// SHA-256 of it, base64url.
     pub digest: String,
+    /// Of DNS-01: the record it goes into, with the final dot. Looked up once, so that what was put there is what is taken away.
+    pub record: String,
 }
 
 #[derive(Default)]
@@ -154,6 +156,7 @@ mod tests {
             token: "token".into(),
             authorized: "token.thumb".into(),
             digest: BASE64.encode([7; 32]),
+            record: String::new(),
         };
         for kind in [Kind::Http, Kind::Alpn] {
             challenges.present(kind, &proof).await.expect("presented");

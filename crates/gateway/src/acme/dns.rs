@@ -83,15 +83,15 @@ impl Dns {
 
     pub async fn present(&self, proof: &Proof) -> Result<(), String> {
         match &self.provider {
-            Provider::Cloudflare(cloudflare) => cloudflare.add(&self.record(proof).await, &proof.digest).await,
-            Provider::Exec { program, raw } => self.run(program, *raw, "present", proof).await,
+            Provider::Cloudflare(cloudflare) => cloudflare.add(&proof.record, &proof.digest).await,
+            Provider::Exec { program, raw } => run(program, *raw, "present", proof).await,
         }
     }
 
     pub async fn take_away(&self, proof: &Proof) -> Result<(), String> {
         match &self.provider {
-            Provider::Cloudflare(cloudflare) => cloudflare.remove(&self.record(proof).await, &proof.digest).await,
-            Provider::Exec { program, raw } => self.run(program, *raw, "cleanup", proof).await,
+            Provider::Cloudflare(cloudflare) => cloudflare.remove(&proof.record, &proof.digest).await,
+            Provider::Exec { program, raw } => run(program, *raw, "cleanup", proof).await,
         }
     }
 
@@ -101,9 +101,9 @@ impl Dns {
         if !self.check {
             return Ok(());
         }
-        let (record, until) = (self.record(proof).await, Instant::now() + self.patience);
+        let (record, until) = (&proof.record, Instant::now() + self.patience);
         for server in &self.servers() {
-            let mut seen = query::texts(server, &record).await;
+            let mut seen = query::texts(server, record).await;
             while !seen.as_ref().is_ok_and(|texts| texts.contains(&proof.digest)) {
                 if Instant::now() > until {
                     let found = match seen {
@@ -116,7 +116,7 @@ impl Dns {
                     ));
                 }
                 sleep(self.interval).await;
-                seen = query::texts(server, &record).await;
+                seen = query::texts(server, record).await;
             }
         }
         Ok(())
@@ -131,8 +131,8 @@ impl Dns {
     }
 
     /// The record's name, with the final dot: where the proof's own name leads.
-    async fn record(&self, proof: &Proof) -> String {
-        let mut record = format!("_acme-challenge.{}.", proof.name.trim_start_matches("*."));
+    pub async fn record(&self, name: &str) -> String {
+        let mut record = format!("_acme-challenge.{}.", name.trim_start_matches("*."));
         let servers = self.servers();
         let Some(server) = servers.first().filter(|_| self.follow) else {
             return record;
@@ -149,25 +149,25 @@ impl Dns {
         }
         record
     }
+}
 
-    async fn run(&self, program: &str, raw: bool, action: &str, proof: &Proof) -> Result<(), String> {
-        let mut command = Command::new(program);
-        command.arg(action).kill_on_drop(true);
-        if raw {
-            command.args(["--", &proof.name, &proof.token, &proof.authorized]);
-        } else {
-            command.args([&self.record(proof).await, &proof.digest]);
-        }
-        let running = tokio::time::timeout(Duration::from_secs(120), command.output());
-        let output = match running.await {
-            Ok(output) => output.map_err(|error| format!("'{program}' cannot be run: {error}"))?,
-            Err(_) => return Err(format!("'{program} {action}' did not end within two minutes")),
-        };
-        if output.status.success() {
-            return Ok(());
-        }
-        let told = String::from_utf8_lossy(&output.stderr);
-        let told = told.lines().last().unwrap_or_default();
-        Err(format!("'{program} {action}' ended with {}: {told}", output.status))
+async fn run(program: &str, raw: bool, action: &str, proof: &Proof) -> Result<(), String> {
+    let mut command = Command::new(program);
+    command.arg(action).kill_on_drop(true);
+    if raw {
+        command.args(["--", &proof.name, &proof.token, &proof.authorized]);
+    } else {
+        command.args([&proof.record, &proof.digest]);
     }
+    let running = tokio::time::timeout(Duration::from_secs(120), command.output());
+    let output = match running.await {
+        Ok(output) => output.map_err(|error| format!("'{program}' cannot be run: {error}"))?,
+        Err(_) => return Err(format!("'{program} {action}' did not end within two minutes")),
+    };
+    if output.status.success() {
+        return Ok(());
+    }
+    let told = String::from_utf8_lossy(&output.stderr);
+    let told = told.lines().last().unwrap_or_default();
+    Err(format!("'{program} {action}' ended with {}: {told}", output.status))
 }

@@ -101,7 +101,10 @@ async fn prove(client: &Client, order: &Value, prover: &Prover<'_>) -> Result<()
         if authorization["status"] == "valid" {
             continue;
         }
-        let one = one(client, url, &authorization, prover)?;
+        let mut one = one(client, url, &authorization, prover)?;
+        if let Prover::Dns(dns) = prover {
+            one.proof.record = dns.record(&one.proof.name).await;
+        }
         outcome = present(prover, &one.proof).await;
         pending.push(one);
         if outcome.is_err() {
@@ -137,6 +140,7 @@ fn one(client: &Client, url: &str, authorization: &Value, prover: &Prover<'_>) -
             token: token.to_owned(),
             digest: BASE64.encode(digest::digest(&digest::SHA256, authorized.as_bytes())),
             authorized,
+            record: String::new(),
         },
     })
 }

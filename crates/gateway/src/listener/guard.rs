@@ -293,11 +293,10 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Guard<T> {
     ) -> Poll<io::Result<usize>> {
         // One small write costs the kernel less than a gathered one.
         let total = bufs.iter().map(|part| part.len()).sum::<usize>();
-        let mut small = [0; SMALL];
         if total > SMALL {
             return Pin::new(&mut self.io).poll_write_vectored(cx, bufs);
         }
-        let mut filled = 0;
+        let (mut small, mut filled) = ([0; SMALL], 0);
         for part in bufs {
             small[filled..filled + part.len()].copy_from_slice(part);
             filled += part.len();

@@ -88,7 +88,7 @@ fn lane(place: usize, closed: CancellationToken) -> Option<Handle> {
 /// Runs for as long as the lane does.
 async fn watch() {
     let mut late_beats = 0;
-    let mut began = None;
+    let mut began: Option<Instant> = None;
     loop {
         let due = Instant::now() + BEAT;
         tokio::time::sleep_until(due).await;
@@ -97,8 +97,11 @@ async fn watch() {
             (0, Some(since)) => {
                 began = None;
                 OVERLOADED.set(false);
-                let seconds = Instant::elapsed(&since).as_secs_f64();
-                tracing::warn!(lane = place(), seconds, "requests are taken again");
+                tracing::warn!(
+                    lane = place(),
+                    seconds = since.elapsed().as_secs_f64(),
+                    "requests are taken again"
+                );
             }
             (LATE_BEATS.., None) => {
                 began = Some(Instant::now());

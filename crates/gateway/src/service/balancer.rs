@@ -152,7 +152,7 @@ impl Balancer {
                             request = again;
                         }
                         _ => {
-                            exchange.network_error = true;
+                            exchange.network_error = failure.kind != FailureKind::Client;
                             return answer::problem(&refusal(failure.kind, &self.name), exchange);
                         }
                     }

@@ -217,10 +217,14 @@ fn resolver(acme: &Acme, data_dir: &Path, has_database: bool) -> Resolver {
     }
 }
 
+/// The public URL, if one was set.
+fn given_url(settings: &Settings) -> Option<url::Url> {
+    settings.public_url.as_deref().and_then(|url| url::Url::parse(url).ok())
+}
+
 /// A certificate for each name we are known by; one that cannot be had keeps none of the others back.
 fn certified(settings: &Settings) -> Result<RouterTls> {
-    let public = settings.public_url.as_deref().and_then(|url| url::Url::parse(url).ok());
-    let public = public.as_ref().and_then(|url| url.domain()).map(str::to_owned);
+    let public = given_url(settings).and_then(|url| url.domain().map(str::to_owned));
     let names = public.iter().chain(&settings.short_domains).chain(&settings.cdn_domain);
     let names: Vec<&String> = names.filter(|name| name.contains('.')).collect();
     if names.is_empty() {
@@ -242,8 +246,7 @@ fn certified(settings: &Settings) -> Result<RouterTls> {
 
 /// Where the outside finds the TLS entrypoint: at the port of the public URL, else where it listens.
 fn redirect(settings: &Settings, https: Option<SocketAddr>) -> Result<Redirect> {
-    let public = settings.public_url.as_deref().and_then(|url| url::Url::parse(url).ok());
-    let public = public.filter(|url| url.scheme() == "https");
+    let public = given_url(settings).filter(|url| url.scheme() == "https");
     let port = public.and_then(|url| url.port_or_known_default());
     let to = match (port, https) {
         (_, None) => {

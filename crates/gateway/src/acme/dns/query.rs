@@ -24,15 +24,7 @@ pub fn system() -> Vec<String> {
 /// The server cannot be reached, or answers nonsense.
 pub async fn texts(server: &str, name: &str) -> Result<Vec<String>, String> {
     let records = ask(server, name, TXT).await?;
-    let text = |record: Record| {
-        let (mut data, mut text) = (Cursor(&record.data), Vec::new());
-        while let Some(length) = data.take(1) {
-            text.extend(data.take(usize::from(length[0]))?);
-        }
-        Some(String::from_utf8_lossy(&text).into_owned())
-    };
-    let texts = records.into_iter().filter(|record| record.kind == TXT).map(text);
-    texts.collect::<Option<_>>().ok_or_else(|| NONSENSE.into())
+    texts_of(&records).ok_or_else(|| NONSENSE.into())
 }
 
 /// The name this one stands for, with the final dot.
@@ -151,6 +143,17 @@ fn read(id: u16, answer: &[u8]) -> Option<Vec<Record>> {
     Some(records)
 }
 
+fn texts_of(records: &[Record]) -> Option<Vec<String>> {
+    let text = |record: &Record| {
+        let (mut data, mut text) = (Cursor(&record.data), Vec::new());
+        while let Some(length) = data.take(1) {
+            text.extend(data.take(usize::from(length[0]))?);
+        }
+        Some(String::from_utf8_lossy(&text).into_owned())
+    };
+    records.iter().filter(|record| record.kind == TXT).map(text).collect()
+}
+
 /// The name that is written here, or where this points.
 fn name_at(answer: &[u8], mut at: usize) -> Option<String> {
     let mut name = String::new();
@@ -167,6 +170,11 @@ fn name_at(answer: &[u8], mut at: usize) -> Option<String> {
             return (!name.is_empty()).then_some(name);
         } else {
             let label = std::str::from_utf8(answer.get(at + 1..at + 1 + length)?).ok()?;
+            // It goes to a program or an API as it is.
+            let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+            if !label.bytes().all(plain) || name.is_empty() && label.starts_with('-') {
+                return None;
+            }
             name += label;
             name.push('.');
             at += 1 + length;
@@ -178,11 +186,6 @@ fn name_at(answer: &[u8], mut at: usize) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn texts(answer: &[u8]) -> Option<Vec<String>> {
-        let text = |record: Record| String::from_utf8_lossy(&record.data).into_owned();
-        Some(read(7, answer)?.into_iter().map(text).collect())
-    }
-
     #[test]
     fn the_texts_of_an_answer_are_read_and_nonsense_is_not() {
         let mut answer = question(7, "_acme-challenge.a.test.", TXT).expect("a question");
@@ -190,10 +193,11 @@ mod tests {
         answer.extend([
             0xc0, 12, 0, 16, 0, 1, 0, 0, 0, 60, 0, 8, 3, b'a', b'b', b'c', 3, b'd', b'e', b'f',
         ]);
-        assert_eq!(texts(&answer), Some(vec!["\u{3}abc\u{3}def".to_owned()]));
-        assert!(read(8, &answer).is_none());
+        let texts = |id: u16, answer: &[u8]| texts_of(&read(id, answer)?);
+        assert_eq!(texts(7, &answer), Some(vec!["abcdef".to_owned()]));
+        assert_eq!(texts(8, &answer), None);
         for cut in 0..answer.len() {
-            assert!(read(7, &answer[..cut]).is_none(), "cut at {cut}");
+            assert_eq!(texts(7, &answer[..cut]), None, "cut at {cut}");
         }
         assert_eq!(question(1, "a..test", TXT), None);
     }
@@ -208,6 +212,9 @@ mod tests {
         answer.extend([7, 4, b'a', b'u', b't', b'h', 0xc0, u8::try_from(a_test).expect("small")]);
         let target = |answer: &[u8]| read(7, answer)?.pop()?.target;
         assert_eq!(target(&answer).as_deref(), Some("auth.a.test."));
+        let mut odd = answer.clone();
+        odd[answer.len() - 5] = b';';
+        assert_eq!(target(&odd), None);
         let pointer = answer.len() - 1;
         answer[pointer] = u8::try_from(pointer - 1).expect("small");
         assert_eq!(target(&answer), None);
