@@ -1,23 +1,24 @@
 //! Traefik's static configuration: flags, `TRAEFIK_*` variables, or `traefik.yml`/`.toml`, read into [`Settings`].
 
+mod entry_point;
 mod resolvers;
 mod shapes;
+mod telemetry;
 
 use crate::{
     access_log,
-    cloudflare::Cloudflare,
     model::{Mistake, Node, Place, Reader, Shape, Value, text},
     provider::template::Environment,
     rule::Syntax,
     settings::{
-        AccessLog, Admin, DockerProvider, EntryPoint, FileProvider, Forwarded, Http3, HttpProvider, Providers,
-        Redirect, Settings,
+        AccessLog, Admin, DockerProvider, EntryPoint, FileProvider, HttpProvider, Providers, Settings,
         resolver::{Challenge, Resolver},
     },
 };
+use entry_point::entry_point;
+use shapes::Log;
 pub use shapes::{Access, AccessFields, Static};
-use shapes::{Log, Point};
-use std::{io, path::PathBuf, time::Duration};
+use std::{io, time::Duration};
 
 /// Where Traefik looks when no file is named.
 pub const USUAL_FILES: [&str; 3] = [
@@ -137,41 +138,6 @@ impl Static {
             servers_transport: self.servers_transport.clone().unwrap_or_default(),
             resolvers,
             ..base
-        })
-    }
-
-    /// The level asked for, as a filter of our log.
-    pub fn log_filter(&self) -> Option<&'static str> {
-        let level = self.log.as_ref()?.level.as_deref()?;
-        Some(match level.to_ascii_uppercase().as_str() {
-            "TRACE" => "trace",
-            "DEBUG" => "debug",
-            "WARN" | "WARNING" => "warn",
-            "ERROR" | "FATAL" | "PANIC" => "error",
-            _ => "info",
-        })
-    }
-
-    /// Where the log goes, if not to standard output.
-    pub fn log_file(&self) -> Option<PathBuf> {
-        let path = self.log.as_ref()?.file_path.as_deref()?;
-        (!path.is_empty()).then(|| path.into())
-    }
-
-    /// Where spans go, if they go anywhere.
-    pub fn traces(&self) -> Option<telemetry::trace::Settings> {
-        let tracing = self.tracing.as_ref()?;
-        let http = tracing.otlp.as_ref()?.http.clone().unwrap_or_default();
-        let endpoint = http
-            .endpoint
-            .unwrap_or_else(|| "https://localhost:4318/v1/traces".into());
-        let pairs = |map: Option<indexmap::IndexMap<String, String>>| map.into_iter().flatten().collect();
-        Some(telemetry::trace::Settings {
-            endpoint: endpoint.trim_end_matches('/').trim_end_matches("/v1/traces").to_owned(),
-            service_name: tracing.service_name.clone().unwrap_or_else(|| "traefik".into()),
-            headers: pairs(http.headers),
-            resource: pairs(tracing.resource_attributes.clone()),
-            ratio: tracing.sample_rate.unwrap_or(1.0),
         })
     }
 
@@ -302,63 +268,6 @@ fn access_log(access: Option<&shapes::Access>, wrong: &mut Vec<Mistake>) -> Acce
             AccessLog::Off
         }
     }
-}
-
-fn entry_point(name: &str, point: &Point) -> Result<EntryPoint, String> {
-    let mut out = EntryPoint::new(name, point.address.as_deref().ok_or("the address is missing")?);
-    out.as_default = point.as_default == Some(true);
-    if let Some(headers) = &point.forwarded_headers {
-        out.forwarded =
-            Forwarded::trusting(headers.trusted_ips.as_deref().unwrap_or_default()).map_err(|error| error.message)?;
-        out.forwarded.insecure = headers.insecure == Some(true);
-    }
-    if let Some(proxy) = &point.proxy_protocol {
-        let mut trusted =
-            Forwarded::trusting(proxy.trusted_ips.as_deref().unwrap_or_default()).map_err(|error| error.message)?;
-        trusted.insecure = proxy.insecure == Some(true);
-        out.proxy_protocol = Some(trusted);
-    }
-    out.http3 = point.http3.as_ref().map(|http3| Http3 {
-        advertised_port: http3.advertised_port.filter(|port| *port != 0),
-    });
-    if let Some(behind) = &point.cloudflare {
-        let ranges = behind.ranges.as_deref().unwrap_or_default();
-        out.cloudflare = Some(Cloudflare::new(ranges, behind.origin_pull_ca.clone())?);
-    }
-    if let Some(http) = &point.http {
-        out.middlewares = http.middlewares.clone().unwrap_or_default();
-        out.tls = http.tls.clone();
-        out.encode_query_semicolons = http.encode_query_semicolons == Some(true);
-        if http.sanitize_path == Some(false) {
-            return Err("http.sanitizePath=false is not supported: paths are always brought to one form".into());
-        }
-        if let Some(bytes) = http.max_header_bytes {
-            out.max_header_bytes = usize::try_from(bytes).unwrap_or(out.max_header_bytes);
-        }
-        out.redirect = http
-            .redirections
-            .as_ref()
-            .and_then(|all| all.entry_point.as_ref())
-            .map(|to| Redirect {
-                to: to.to.clone().unwrap_or_default(),
-                scheme: to.scheme.clone().unwrap_or_else(|| "https".into()),
-                permanent: to.permanent != Some(false),
-                priority: to.priority,
-            });
-    }
-    if let Some(timeouts) = point
-        .transport
-        .as_ref()
-        .and_then(|transport| transport.responding_timeouts.as_ref())
-    {
-        if let Some(period) = timeouts.read_timeout.filter(|period| !period.0.is_zero()) {
-            out.header_timeout = period.0.min(out.header_timeout);
-        }
-        if let Some(period) = timeouts.idle_timeout.filter(|period| !period.0.is_zero()) {
-            out.idle_timeout = period.0;
-        }
-    }
-    Ok(out)
 }
 
 fn place(source: &str) -> Place {

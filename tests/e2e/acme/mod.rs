@@ -1,8 +1,11 @@
 //! Certificates from a real authority: every challenge, every storage, renewal while clients knock, failures that are told.
 
+mod dns;
+mod platform;
+
 use base64::{Engine, engine::general_purpose::STANDARD};
 use portico_tests::{
-    Database, Directory, Edge, Pebble, Receiver, Shape, Stack,
+    Database, Directory, Edge, Pebble,
     edge::{Ports, configure, free_port},
     pebble::Options,
     tls::{Authority, Client},
@@ -105,89 +108,6 @@ async fn tls_alpn_01_is_answered_on_any_tls_entrypoint() {
         ..Client::default()
     };
     assert!(asking.connect(&edge.websecure, "alpn.test").await.is_err());
-}
-
-/// A program that puts records into pebble's name server, and notes how it was called.
-fn dns_program(directory: &Directory, pebble: &Pebble) -> String {
-    let program = directory.path().join("dns");
-    let script = format!(
-        "#!/bin/sh\nset -e\nbase={}\ncase $1 in\n\
-         present) curl -sf -d \"{{\\\"host\\\":\\\"$2\\\",\\\"value\\\":\\\"$3\\\"}}\" $base/set-txt;;\n\
-         cleanup) curl -sf -d \"{{\\\"host\\\":\\\"$2\\\"}}\" $base/clear-txt;;\nesac\necho $1 $2 >> {}\n",
-        pebble.dns_management,
-        directory.path().join("calls").display()
-    );
-    fs::write(&program, script).expect("written");
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("a mode");
-    program.display().to_string()
-}
-
-#[tokio::test]
-async fn dns_01_puts_the_proof_where_the_challenges_name_leads() {
-    let (directory, ports) = (Directory::make(), Ports::free());
-    let pebble = Pebble::start(&directory, &ports).await;
-    let program = dns_program(&directory, &pebble);
-    let dns = portico_tests::Client::new(&pebble.dns_management);
-    let alias = json!({"host": "_acme-challenge.led.test.", "target": "led.proofs.test."});
-    dns.post("/set-cname", &alias).await.expect(200);
-    configure(&directory, &routers(&["led.test"]));
-    let resolver = format!("dnschallenge.resolvers={}", pebble.dns);
-    let flags = pebble.flags(&["dnschallenge.provider=exec", &resolver, "storage=acme.json"]);
-    let edge = Edge::start(&directory, &ports, &texts(&flags), &[("EXEC_PATH", &program)]);
-    edge.certificates(all_valid(1)).await;
-    let calls = fs::read_to_string(directory.path().join("calls")).expect("calls");
-    assert_eq!(
-        calls.lines().collect::<Vec<_>>(),
-        ["present led.proofs.test.", "cleanup led.proofs.test."]
-    );
-}
-
-#[tokio::test]
-async fn dns_01_by_a_program_gets_wildcards_which_others_are_refused() {
-    let (directory, ports) = (Directory::make(), Ports::free());
-    let pebble = Pebble::start(&directory, &ports).await;
-    let program = dns_program(&directory, &pebble);
-    let domains = "tls: {certResolver: le, domains: [{main: wild.test, sans: ['*.wild.test']}]}";
-    let dynamic = format!("http: {{routers: {{r: {{rule: 'HostRegexp(`.*`)', service: noop@internal, {domains}}}}}}}");
-    configure(&directory, &dynamic);
-    let resolver = format!("dnschallenge.resolvers={}", pebble.dns);
-    let flags = pebble.flags(&["dnschallenge.provider=exec", &resolver, "storage=acme.json"]);
-    let edge = Edge::start(&directory, &ports, &texts(&flags), &[("EXEC_PATH", &program)]);
-    edge.certificates(all_valid(1)).await;
-    let client = pebble.client().await;
-    client
-        .certificate(&edge.websecure, "wild.test")
-        .await
-        .expect("verified");
-    client
-        .certificate(&edge.websecure, "any.wild.test")
-        .await
-        .expect("verified");
-    let calls = fs::read_to_string(directory.path().join("calls")).expect("calls");
-    assert_eq!(
-        calls.matches("present _acme-challenge.wild.test.").count(),
-        2,
-        "{calls}"
-    );
-    assert_eq!(
-        calls.matches("cleanup _acme-challenge.wild.test.").count(),
-        2,
-        "{calls}"
-    );
-    drop(edge);
-
-    let flags = pebble.flags(&["tlschallenge=true", "storage=other.json"]);
-    let edge = Edge::start(&directory, &ports, &texts(&flags), &[]);
-    let shown = edge
-        .certificates(|all| all.iter().any(|one| one["status"] == "error"))
-        .await;
-    assert!(
-        shown[0]["error"][0]
-            .as_str()
-            .expect("why")
-            .contains("wildcard needs a DNS challenge"),
-        "{shown:?}"
-    );
 }
 
 #[tokio::test]
@@ -412,76 +332,6 @@ async fn gateways_that_share_a_database_order_once_and_answer_for_each_other() {
 }
 
 #[tokio::test]
-async fn dns_01_through_cloudflare_is_waited_for_until_it_is_seen() {
-    let (directory, ports) = (Directory::make(), Ports::free());
-    let pebble = Pebble::start(&directory, &ports).await;
-    let cloudflare = Receiver::start().await;
-    let answer = |result: Value| json!({"success": true, "result": result});
-    cloudflare.reply("/zones?name=deep.cf.test", 200, answer(json!([])));
-    cloudflare.reply("/zones?name=cf.test", 200, answer(json!([{"id": "z1"}])));
-    cloudflare.reply("/zones/z1/dns_records", 200, answer(json!({"id": "r1"})));
-    let domains = "tls: {certResolver: le, domains: [{main: '*.deep.cf.test'}]}";
-    configure(
-        &directory,
-        &format!("http: {{routers: {{r: {{rule: 'PathPrefix(`/`)', service: noop@internal, {domains}}}}}}}"),
-    );
-    let resolver = format!("dnschallenge.resolvers={}", pebble.dns);
-    let flags = pebble.flags(&["dnschallenge.provider=cloudflare", &resolver, "storage=acme.json"]);
-    let environment = [
-        ("CF_DNS_API_TOKEN", "a-secret-token"),
-        ("CLOUDFLARE_BASE_URL", cloudflare.url.as_str()),
-        ("CLOUDFLARE_POLLING_INTERVAL", "1"),
-    ];
-    let edge = Edge::start(&directory, &ports, &texts(&flags), &environment);
-    let until = Instant::now() + Duration::from_secs(30);
-    let record = loop {
-        let added = cloudflare
-            .told()
-            .into_iter()
-            .find(|told| told.path == "/zones/z1/dns_records");
-        if let Some(added) = added {
-            break added;
-        }
-        assert!(Instant::now() < until, "{:?}", edge.certificates(|_| true).await);
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    };
-    assert_eq!(record.headers["authorization"], "Bearer a-secret-token");
-    let body = record.json();
-    assert_eq!(body["name"], "_acme-challenge.deep.cf.test");
-    let found = format!(
-        "/zones/z1/dns_records?type=TXT&name={}",
-        body["name"].as_str().expect("a name")
-    );
-    let listed = json!([{"id": "r0", "content": "another"}, {"id": "r1", "content": format!("\"{}\"", body["content"].as_str().expect("text"))}]);
-    cloudflare.reply(&found, 200, answer(listed));
-    cloudflare.reply("/zones/z1/dns_records/r1", 200, answer(json!({"id": "r1"})));
-    // It takes a while until the world sees it.
-    tokio::time::sleep(Duration::from_millis(1500)).await;
-    assert_eq!(
-        edge.said("a certificate was issued") + edge.said("a certificate was not issued"),
-        0
-    );
-    let seen = json!({"host": "_acme-challenge.deep.cf.test.", "value": body["content"]});
-    portico_tests::Client::new(&pebble.dns_management)
-        .post("/set-txt", &seen)
-        .await
-        .expect(200);
-    edge.certificates(all_valid(1)).await;
-    pebble
-        .client()
-        .await
-        .certificate(&edge.websecure, "any.deep.cf.test")
-        .await
-        .expect("verified");
-    let deleted = cloudflare.told().into_iter().filter(|told| told.method == "DELETE");
-    assert_eq!(
-        deleted.map(|told| told.path).collect::<Vec<_>>(),
-        ["/zones/z1/dns_records/r1"]
-    );
-    assert!(!format!("{:?}", edge.process.logs()).contains("a-secret-token"));
-}
-
-#[tokio::test]
 async fn the_chain_the_operator_prefers_is_shown() {
     let (directory, ports) = (Directory::make(), Ports::free());
     let options = Options {
@@ -508,91 +358,4 @@ async fn the_chain_the_operator_prefers_is_shown() {
             .is_err(),
         "the usual chain is not shown"
     );
-}
-
-/// The whole platform with a few settings, as somebody starts it on a server of their own.
-#[tokio::test]
-async fn the_platform_orders_certificates_for_the_names_it_is_known_by() {
-    let (directory, ports) = (Directory::make(), Ports::free());
-    let pebble = Pebble::start(&directory, &ports).await;
-    let (web, websecure) = (
-        format!("127.0.0.1:{}", ports.web),
-        format!("127.0.0.1:{}", ports.websecure),
-    );
-    let public = format!("https://api.test:{}", ports.websecure);
-    let trust = pebble.trust.display().to_string();
-    let settings = [
-        ("PORTICO_HTTP_ADDR", web.as_str()),
-        ("PORTICO_HTTPS_ADDR", &websecure),
-        ("PORTICO_PUBLIC_URL", &public),
-        ("PORTICO_SHORT_DOMAINS", "go.test"),
-        ("PORTICO_CDN_DOMAIN", "cdn.test"),
-        ("PORTICO_ACME_EMAIL", "admin@example.org"),
-        ("PORTICO_ACME_SERVER", &pebble.url),
-        ("PORTICO_ACME_CA", &trust),
-        ("PORTICO_HTTP_REDIRECT", "on"),
-    ];
-    let mut stack = Stack::start_with(Shape::OneProcess, &settings).await;
-    let client = pebble.client().await;
-    let until = Instant::now() + Duration::from_secs(60);
-    for host in ["api.test", "go.test", "cdn.test"] {
-        loop {
-            match client.get(&websecure, host, "/health", "").await {
-                Ok(answer) => {
-                    assert!(answer.starts_with("HTTP/1.1 "), "{answer}");
-                    break;
-                }
-                Err(error) => assert!(Instant::now() < until, "{host}: {error}"),
-            }
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        }
-    }
-    let plain = portico_tests::Client::new(&format!("http://{web}"));
-    let answer = plain.get("/v1/core/health").await;
-    assert_eq!(answer.status, 301, "{}", answer.text());
-    let location = answer.header("location").to_owned();
-    assert_eq!(
-        location,
-        format!("https://127.0.0.1:{}/v1/core/health", ports.websecure)
-    );
-
-    // They are kept with everything else: started again, nothing is ordered.
-    let before = client.certificate(&websecure, "go.test").await.expect("shown");
-    drop(std::mem::take(&mut stack.processes));
-    stack.up();
-    let until = Instant::now() + Duration::from_secs(20);
-    while client.certificate(&websecure, "go.test").await.ok().as_ref() != Some(&before) {
-        assert!(Instant::now() < until, "another certificate is shown");
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
-    let issued = stack.processes[0].1.logs();
-    let issued = issued
-        .iter()
-        .filter(|line| line["message"] == "a certificate was issued");
-    assert_eq!(issued.count(), 0);
-}
-
-#[test]
-fn certificates_for_nobody_are_refused_with_what_is_missing() {
-    let directory = Directory::make();
-    let told = |settings: &[(&str, &str)]| {
-        let mut environment = portico_tests::environment();
-        environment.extend(
-            settings
-                .iter()
-                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
-        );
-        let (code, out, errors) =
-            portico_tests::process::run(&["serve", "gateway"], &environment, directory.path(), "");
-        assert_ne!(code, 0);
-        out + &errors
-    };
-    let email = ("PORTICO_ACME_EMAIL", "admin@example.org");
-    let https = ("PORTICO_HTTPS_ADDR", "127.0.0.1:0");
-    assert!(told(&[email, https]).contains("PORTICO_PUBLIC_URL"));
-    assert!(told(&[email, https, ("PORTICO_PUBLIC_URL", "https://127.0.0.1")]).contains("there is no name"));
-    assert!(told(&[email]).contains("PORTICO_HTTPS_ADDR"));
-    assert!(told(&[("PORTICO_ACME_EMAIL", "admin")]).contains("is no mail address"));
-    assert!(told(&[email, ("PORTICO_ACME_CHALLENGE", "dns")]).contains("dns:cloudflare"));
-    assert!(told(&[("PORTICO_HTTP_REDIRECT", "on")]).contains("PORTICO_HTTPS_ADDR"));
 }
